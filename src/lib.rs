@@ -1,1 +1,6 @@
-//! Plimsoll.
+//! Plimsoll says how much risk a release carries, and brings it safely into production.
+//!
+//! The modules stand in the order in which a delivery passes them; `ARCHITECTURE.md` draws the ring.
+
+pub mod domain;
+pub mod engine;

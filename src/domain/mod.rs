@@ -1,0 +1,13 @@
+//! What Plimsoll decides, and nothing else: pure values in, pure values out.
+//!
+//! Knows the words of GitHub and of releases. Must never know a clock, chance, HTTP, SQL or anything that waits.
+
+pub mod chatops;
+pub mod effect;
+pub mod event;
+pub mod facts;
+pub mod ids;
+pub mod policy;
+pub mod problem;
+pub mod release;
+pub mod risk;

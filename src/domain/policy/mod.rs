@@ -1,0 +1,152 @@
+//! The policy file `.github/plimsoll.yml`: what it may say, and what it means.
+//!
+//! Knows YAML text and paths. Must never know where the file came from or who asks.
+
+use super::ids::*;
+use super::problem::Problem;
+use serde::{Deserialize, Serialize};
+
+/// Path of the policy file in a repository.
+pub const POLICY_PATH: &str = ".github/plimsoll.yml";
+
+/// What holds in a repository now, as its own lane keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PolicyInForce {
+    pub default_branch: RefName,
+    /// The last policy that was good; the defaults when there has been none.
+    pub policy: Policy,
+    /// Blob hash of the file that `policy` was read from; `None`: no file.
+    pub blob: Option<Sha>,
+    /// What is wrong with the file on the default branch now; `policy` is then an earlier one.
+    pub problems: Vec<Problem>,
+    /// Who pushed the broken file, when known.
+    pub broken_by: Option<Login>,
+    pub read_at: Timestamp,
+}
+
+/// A policy, complete: every default filled in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    /// In the order of the file; never empty after parsing a file. Without a file: empty, so nothing deploys.
+    pub services: Vec<Service>,
+    pub checks: Checks,
+    pub risk: RiskPolicy,
+    pub pipeline: Option<Pipeline>,
+}
+
+/// A part of the repository that is released on its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    pub name: ServiceName,
+    /// Globs as in `.gitignore`'s `**` sense, matched against whole paths. Empty: every path.
+    pub paths: Vec<String>,
+}
+
+/// What `plimsoll/policy` checks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checks {
+    pub title: TitleRule,
+    pub description: DescriptionRule,
+    pub size: Option<SizeRule>,
+    pub rules: Vec<Rule>,
+}
+
+/// What a title must look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TitleRule {
+    Any,
+    /// <https://www.conventionalcommits.org/>, as `type(scope)!: subject`.
+    Conventional,
+}
+
+/// Whether a description must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DescriptionRule {
+    Optional,
+    Required,
+}
+
+/// Bounds on changed lines (added + deleted), generated and vendored files not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SizeRule {
+    pub warn: Option<u64>,
+    pub fail: Option<u64>,
+}
+
+/// A rule that asks for reviews when certain files change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    pub name: String,
+    /// Globs; the rule holds when a changed path (old or new) matches one.
+    pub changed_files: Vec<String>,
+    pub requires: Requirement,
+}
+
+/// How many people of which teams or accounts. No team and no user named: anybody with write permission.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requirement {
+    pub count: u32,
+    pub teams: Vec<TeamSlug>,
+    pub users: Vec<Login>,
+}
+
+/// How risk is banded and whether it blocks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RiskPolicy {
+    /// Lower bounds of the bands, probabilities, ascending.
+    pub moderate: f64,
+    pub high: f64,
+    pub critical: f64,
+    /// From this band on `plimsoll/risk` fails; `None`: never, the check is neutral.
+    pub block: Option<Band>,
+}
+
+/// A band of risk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Band {
+    Low,
+    Moderate,
+    High,
+    Critical,
+}
+
+/// How a service gets to production.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pipeline {
+    pub workflow: WorkflowFile,
+    /// In order; never empty.
+    pub environments: Vec<EnvironmentPolicy>,
+}
+
+/// One environment of the pipeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentPolicy {
+    pub name: EnvironmentName,
+    /// `None`: continuous deployment, nobody is asked.
+    pub approval: Option<Requirement>,
+    /// Percentages, ascending, the last is 100; `[100]` when not given.
+    pub rollout: Vec<u8>,
+    /// How long a step must stay well after its run succeeded.
+    pub bake: Span,
+    pub on_failure: OnFailure,
+    /// How long a step's workflow run may take.
+    pub timeout: Span,
+}
+
+/// What happens when a step fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    Rollback,
+    Hold,
+}
+
+impl Pipeline {
+    /// The environment with this name, with its place in the order.
+    pub fn environment(&self, name: &EnvironmentName) -> Option<(usize, &EnvironmentPolicy)> {
+        self.environments.iter().enumerate().find(|(_, e)| e.name == *name)
+    }
+}

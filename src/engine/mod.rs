@@ -1,0 +1,5 @@
+//! The shell around the domain: stations of the ring that wait, store and send.
+//!
+//! Knows the domain and its own ports. Must never know SQL, HTTP or a library that speaks them.
+
+pub mod ports;
