@@ -18,6 +18,10 @@ use tokio_util::task::TaskTracker;
 /// Largest head of a request, and largest piece of a body read at once.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
+/// Age at which a connection is asked to close after its next answer; a caller that never reads its answers would
+/// otherwise keep its seat for ever.
+const CONNECTION_AGE_MAX: Duration = Duration::from_secs(15 * 60);
+
 /// How long accepting pauses after it failed (for instance when the process has no file descriptor left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -53,7 +57,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
                 continue;
             }
         };
-        let one = one_connection(stream, http.clone(), router.clone(), stop.clone());
+        let one = one_connection(stream, http.clone(), router.clone(), limits.clone(), stop.clone());
         let cut = cut.clone();
         running.spawn(async move {
             let _seat = seat;
@@ -75,19 +79,32 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     left
 }
 
-async fn one_connection(stream: TcpStream, http: http1::Builder, router: Router, stop: CancellationToken) {
+async fn one_connection(
+    stream: TcpStream,
+    http: http1::Builder,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) {
+    let last_answer_max = limits.head_timeout + limits.request_timeout * 2;
     // Answers are small and wait for nothing: send them at once.
     let _ = stream.set_nodelay(true);
     let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = pin!(connection);
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
+        ended = connection.as_mut() => Some(ended),
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            Some(connection.await)
+        }
+        () = tokio::time::sleep(CONNECTION_AGE_MAX) => {
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(last_answer_max, connection).await.ok()
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended badly");
+    match ended {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::debug!(%error, "a connection ended badly"),
+        None => tracing::debug!("a connection was too old and did not close"),
     }
 }
