@@ -7,6 +7,8 @@ pub mod effect;
 pub mod event;
 pub mod facts;
 pub mod ids;
+pub mod markdown;
+pub mod nearest;
 pub mod policy;
 pub mod problem;
 pub mod release;
