@@ -5,6 +5,8 @@
 //! What people wrote (names, titles, reasons) must not become formatting, HTML, a mention that notifies somebody,
 //! or a reference that leaves a trace in another issue.
 
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+
 /// Stands between `@` and a name, so that it is no mention; it has no width.
 const GAP: char = '\u{200b}';
 
@@ -70,6 +72,39 @@ pub fn is_invisible(c: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Whether somebody wrote words of their own: headings, checklists and HTML comments, which templates bring, are none.
+pub fn says_something(markdown: &str) -> bool {
+    let options = Options::ENABLE_TABLES | Options::ENABLE_TASKLISTS | Options::ENABLE_STRIKETHROUGH;
+    let (mut heading, mut task, mut html) = (false, false, String::new());
+    for event in Parser::new_ext(markdown, options) {
+        match event {
+            Event::Start(Tag::Heading { .. }) => heading = true,
+            Event::End(TagEnd::Heading(_)) => heading = false,
+            Event::TaskListMarker(_) => task = true,
+            Event::End(TagEnd::Item) => task = false,
+            Event::Html(part) | Event::InlineHtml(part) => html.push_str(&part),
+            Event::Text(part) | Event::Code(part) if !heading && !task && part.contains(char::is_alphanumeric) => {
+                return true;
+            }
+            Event::Start(Tag::Image { .. }) => return true,
+            _ => {}
+        }
+    }
+    outside_tags(&html).contains(char::is_alphanumeric)
+}
+
+/// HTML without its tags and comments.
+fn outside_tags(html: &str) -> String {
+    let mut pieces = html.split("<!--");
+    let before = pieces.next().unwrap_or_default();
+    let behind = pieces.filter_map(|piece| piece.split_once("-->").map(|(_, behind)| behind));
+    let text: String = std::iter::once(before).chain(behind).collect();
+    text.split('<')
+        .enumerate()
+        .map(|(i, piece)| if i == 0 { piece } else { piece.split_once('>').map_or("", |(_, t)| t) })
+        .collect()
+}
+
 fn tame(c: char) -> char {
     match c {
         '\u{2028}' | '\u{2029}' => ' ',
@@ -87,7 +122,6 @@ fn longest_run(text: &str, of: char) -> usize {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
     #[test]
     fn a_code_span_shows_backticks_and_hides_line_breaks() {
@@ -113,6 +147,33 @@ mod tests {
         assert_eq!(clip("grün", 4), "grün");
         assert_eq!(clip("grüner", 4), "grü…");
         assert_eq!(clip("a", 0), "");
+    }
+
+    #[test]
+    fn what_a_template_brings_is_no_description() {
+        for body in [
+            "",
+            " \n",
+            "<!-- say why -->",
+            "<!--\nsay\n\nwhy -->\n## Why\n",
+            "## What\n- [ ] tested\n- [x] docs",
+            "---",
+            "<br>",
+        ] {
+            assert!(!says_something(body), "{body}");
+        }
+        for body in [
+            "Because.",
+            "<!-- x -->\nBecause",
+            "## Why\nBecause",
+            "- one",
+            "<p>Because</p>",
+            "![](x.png)",
+            "`x`",
+            "理由",
+        ] {
+            assert!(says_something(body), "{body}");
+        }
     }
 
     /// What a reader sees of one paragraph; `None` when there is anything but plain words in it.
