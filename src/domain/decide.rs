@@ -54,7 +54,9 @@ impl Lane {
     pub fn new(subject: &Subject, now: Timestamp) -> Self {
         let state = match subject {
             Subject::Repository { repo } => State::Repository(Box::new(RepositoryState::new(repo.clone(), now))),
-            Subject::PullRequest { repo, number } => State::PullRequest(Box::new(PullState::new(repo.clone(), *number))),
+            Subject::PullRequest { repo, number } => {
+                State::PullRequest(Box::new(PullState::new(repo.clone(), *number)))
+            }
             Subject::Pipeline { repo, service } => {
                 State::Pipeline(Box::new(PipelineState::new(repo.clone(), service.clone())))
             }
@@ -84,7 +86,13 @@ pub fn decide(state: &State, event: &Event, facts: &Facts, now: Timestamp) -> De
             let mut next = state.clone();
             let heard = repository::apply(&mut next, event, facts, now);
             let wake_at = repository::wake_at(&next);
-            Decision { next: State::Repository(next), acts: Vec::new(), forwards: heard.forwards, wake_at, notes: heard.notes }
+            Decision {
+                next: State::Repository(next),
+                acts: Vec::new(),
+                forwards: heard.forwards,
+                wake_at,
+                notes: heard.notes,
+            }
         }
         State::PullRequest(state) => {
             let mut next = state.clone();
@@ -103,7 +111,8 @@ pub fn decide(state: &State, event: &Event, facts: &Facts, now: Timestamp) -> De
             let mut said = Said::default();
             turn::apply(&mut next, event, facts, now, &mut said);
             let wake_at = advance::wake_at(&next, now);
-            let mut forwards: Vec<(Subject, Event)> = said.answers.iter().map(|answer| answered(&next, answer)).collect();
+            let mut forwards: Vec<(Subject, Event)> =
+                said.answers.iter().map(|answer| answered(&next, answer)).collect();
             forwards.extend(moved(state, &next));
             Decision { next: State::Pipeline(next), acts: said.acts, forwards, wake_at, notes: said.notes }
         }
@@ -159,7 +168,12 @@ pub fn publishes(lane: &mut Lane, subject: &Subject, installation: InstallationI
     view::difference(&mut lane.published, views)
         .into_iter()
         .map(|publish| Effect {
-            key: EffectKey::new(format!("{}/{}/generation-{}", subject.repo(), publish.target.name(), publish.generation)),
+            key: EffectKey::new(format!(
+                "{}/{}/generation-{}",
+                subject.repo(),
+                publish.target.name(),
+                publish.generation
+            )),
             subject: subject.clone(),
             installation,
             work: Work::Publish(publish),

@@ -7,6 +7,8 @@
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
+use super::ids::Login;
+
 /// Stands between `@` and a name, so that it is no mention; it has no width.
 const GAP: char = '\u{200b}';
 
@@ -56,6 +58,12 @@ pub fn text(text: &str) -> String {
         }
     }
     out
+}
+
+/// Speaks to an account by name, when the name is one that GitHub gives.
+pub fn mention(login: &Login) -> String {
+    let plain = login.as_str().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if plain { format!("@{login}") } else { text(login.as_str()) }
 }
 
 /// The first `chars` characters of `text`, the last of them `…` when there were more. Zero gives nothing.

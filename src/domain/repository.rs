@@ -48,7 +48,9 @@ impl RepositoryState {
 pub fn needs(state: &RepositoryState, event: &Event, now: Timestamp) -> Vec<Need> {
     let policy = [Need::Repository, Need::PolicyFile];
     match event {
-        Event::AccessChanged { granted: true } | Event::Signal(Signal::PolicyWanted { .. }) if state.policy.is_none() => {
+        Event::AccessChanged { granted: true } | Event::Signal(Signal::PolicyWanted { .. })
+            if state.policy.is_none() =>
+        {
             policy.to_vec()
         }
         Event::Pushed { .. } => policy.to_vec(),
@@ -174,7 +176,14 @@ fn read_policy(state: &mut RepositoryState, facts: &Facts, by: Option<&Login>, n
                 Some(before) => (before.policy, before.blob, before.broken_by),
                 None => (Policy::without_file(), None, None),
             };
-            PolicyInForce { default_branch, policy, blob: good, problems, broken_by: by.cloned().or(known), read_at: now }
+            PolicyInForce {
+                default_branch,
+                policy,
+                blob: good,
+                problems,
+                broken_by: by.cloned().or(known),
+                read_at: now,
+            }
         }
     };
     state.policy = Some(next);

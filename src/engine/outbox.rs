@@ -49,7 +49,9 @@ pub async fn perform<S: Store, G: GitHub, C: Clock>(
         }
         EffectProgress::Ended(ending) => tracing::info!(effect.key = %key, ?ending, duration_ms, "effect ended"),
         EffectProgress::Later { because, .. } => tracing::info!(effect.key = %key, because, "effect waits"),
-        EffectProgress::Settle { because, .. } => tracing::warn!(effect.key = %key, because, "effect may have happened"),
+        EffectProgress::Settle { because, .. } => {
+            tracing::warn!(effect.key = %key, because, "effect may have happened")
+        }
     }
     match store.finish_effect(key, holder, progress, clock.now()).await {
         Ok(()) => Ok(sent),
@@ -107,13 +109,17 @@ async fn go_on<G: GitHub, C: Clock>(
 /// The look itself failed, so nothing may be sent: the effect may stand already.
 fn unsure<C: Clock>(clock: &C, claimed: &ClaimedEffect, error: GitHubError) -> EffectProgress {
     let because = error.to_string();
-    let give_up = claimed.attempts >= ATTEMPTS_MAX
-        || matches!(error, GitHubError::Gone { .. } | GitHubError::Refused { .. });
+    let give_up =
+        claimed.attempts >= ATTEMPTS_MAX || matches!(error, GitHubError::Gone { .. } | GitHubError::Refused { .. });
     if give_up {
         return EffectProgress::Ended(match &claimed.effect.work {
             // A view that is not shown does no harm; the next one replaces it.
-            Work::Publish(_) | Work::Act(Act::React { .. } | Act::CancelRun { .. }) => Ending::Refused { message: because },
-            Work::Act(Act::CreateDeployment { .. } | Act::DispatchWorkflow { .. }) => Ending::Unknown { message: because },
+            Work::Publish(_) | Work::Act(Act::React { .. } | Act::CancelRun { .. }) => {
+                Ending::Refused { message: because }
+            }
+            Work::Act(Act::CreateDeployment { .. } | Act::DispatchWorkflow { .. }) => {
+                Ending::Unknown { message: because }
+            }
         });
     }
     let wait = match error {

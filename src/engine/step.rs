@@ -36,11 +36,18 @@ pub enum Turn {
 enum Failure {
     Store(StoreError),
     /// Ask GitHub again at this distance.
-    Wait { wait: Span, because: String },
+    Wait {
+        wait: Span,
+        because: String,
+    },
     /// A fault of the moment.
-    Again { because: String },
+    Again {
+        because: String,
+    },
     /// It will never work.
-    Park { because: String },
+    Park {
+        because: String,
+    },
 }
 
 impl From<StoreError> for Failure {
@@ -117,7 +124,10 @@ async fn make<S: Store, G: GitHub, C: Clock>(
     // A lane that was woken looks first: what it waits for may be over before the news arrive.
     let woken = Event::Look { because: "the clock called".to_owned() };
     let none = arrivals.is_empty();
-    let events = arrivals.iter().map(|(_, arrival)| (&arrival.event, arrival.installation)).chain(none.then_some((&woken, None)));
+    let events = arrivals
+        .iter()
+        .map(|(_, arrival)| (&arrival.event, arrival.installation))
+        .chain(none.then_some((&woken, None)));
     let mut facts = Facts::default();
     for (event, installation) in events {
         lane.installation = installation.or(lane.installation);
@@ -132,7 +142,12 @@ async fn make<S: Store, G: GitHub, C: Clock>(
     let mut effects = Vec::new();
     if let Some(installation) = lane.installation {
         let acts = turn.acts.into_iter();
-        effects.extend(acts.map(|(key, act)| Effect { key, subject: subject.clone(), installation, work: Work::Act(act) }));
+        effects.extend(acts.map(|(key, act)| Effect {
+            key,
+            subject: subject.clone(),
+            installation,
+            work: Work::Act(act),
+        }));
         effects.extend(decide::publishes(&mut lane, &subject, installation));
     }
     let forwards = turn.forwards.into_iter().map(|(to, event)| Arrival {
@@ -143,7 +158,8 @@ async fn make<S: Store, G: GitHub, C: Clock>(
         at: now,
     });
     let forwards: Vec<Arrival> = forwards.collect();
-    let state = serde_json::to_vec(&lane).map_err(|e| Failure::Park { because: format!("the state cannot be written: {e}") })?;
+    let state = serde_json::to_vec(&lane)
+        .map_err(|e| Failure::Park { because: format!("the state cannot be written: {e}") })?;
     let (events, acts) = (arrivals.len(), effects.len());
     store
         .commit(TurnCommit {
@@ -227,7 +243,12 @@ async fn policy_in_force<S: Store>(store: &S, repo: &RepoName) -> Result<Fact, F
     }
 }
 
-async fn ask<G: GitHub>(github: &G, installation: InstallationId, repo: &RepoName, need: &Need) -> Result<Fact, Failure> {
+async fn ask<G: GitHub>(
+    github: &G,
+    installation: InstallationId,
+    repo: &RepoName,
+    need: &Need,
+) -> Result<Fact, Failure> {
     match github.observe(installation, repo, need).await {
         Ok(fact) => Ok(fact),
         // Lost access is a fact to decide about: the lane then stops by itself.

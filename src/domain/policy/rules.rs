@@ -83,6 +83,11 @@ pub fn overall(results: &[RuleResult]) -> Outcome {
     results.iter().map(|result| result.outcome).max().unwrap_or(Outcome::Pass)
 }
 
+/// Whether any rule asks for reviews of these files.
+pub fn wants_reviews(policy: &Policy, files: &ChangedFiles) -> bool {
+    policy.checks.rules.iter().any(|rule| rule_applies(rule, files).is_some())
+}
+
 /// The memberships that [`judge`] must know, each once.
 pub fn memberships_wanted(policy: &Policy, pull: &PullRequest<'_>) -> Vec<(TeamSlug, Login)> {
     let mut wanted = BTreeSet::new();

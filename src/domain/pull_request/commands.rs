@@ -8,7 +8,6 @@ use crate::domain::effect::Act;
 use crate::domain::event::{PipelineCommand, Plan};
 use crate::domain::facts::{Comment, Permission};
 
-
 /// Whether a comment has commands at all.
 pub(super) fn asks(body: &str) -> bool {
     !chatops::commands(body).commands.is_empty()
@@ -23,12 +22,14 @@ pub(super) fn wants_recheck(body: &str) -> bool {
 fn fresh<'a>(state: &PullState, event: &'a Event, facts: &'a Facts, now: Timestamp) -> Vec<&'a Comment> {
     let found = match event {
         Event::CommentCreated { comment } => vec![comment],
-        Event::Look { .. } | Event::LookIfNewer { .. } | Event::ReviewChanged { .. } | Event::RecheckRequested { .. } | Event::PullChanged { .. } => {
-            match facts.comments(state.number, comments_since(state, now)) {
-                Some(Ok(comments)) => comments.iter().collect(),
-                Some(Err(_)) | None => Vec::new(),
-            }
-        }
+        Event::Look { .. }
+        | Event::LookIfNewer { .. }
+        | Event::ReviewChanged { .. }
+        | Event::RecheckRequested { .. }
+        | Event::PullChanged { .. } => match facts.comments(state.number, comments_since(state, now)) {
+            Some(Ok(comments)) => comments.iter().collect(),
+            Some(Err(_)) | None => Vec::new(),
+        },
         Event::Pushed { .. }
         | Event::AccessChanged { .. }
         | Event::RunChanged { .. }
@@ -106,7 +107,9 @@ fn obey(state: &PullState, comment: &Comment, index: u32, verb: Verb, facts: &Fa
         Verb::Help => Some(chatops::help()),
         Verb::Recheck => Some(recheck(state, comment, facts)),
         Verb::Status | Verb::Deploy { .. } | Verb::Approve { .. } | Verb::Rollback { .. } | Verb::Resume { .. } => {
-            pass_on(state, comment, index, &verb, facts, heard).err().map(|why| format!("⛔ {why} Nothing was changed."))
+            pass_on(state, comment, index, &verb, facts, heard)
+                .err()
+                .map(|why| format!("⛔ {why} Nothing was changed."))
         }
     };
     Line { verb: Some(name), answer, services: BTreeMap::new() }
@@ -132,18 +135,28 @@ fn recheck(state: &PullState, comment: &Comment, facts: &Facts) -> String {
 }
 
 /// Passes a command to the pipelines it is for; refuses when there is none.
-fn pass_on(state: &PullState, comment: &Comment, index: u32, verb: &Verb, facts: &Facts, heard: &mut Heard) -> Result<(), String> {
+fn pass_on(
+    state: &PullState,
+    comment: &Comment,
+    index: u32,
+    verb: &Verb,
+    facts: &Facts,
+    heard: &mut Heard,
+) -> Result<(), String> {
     let policy = match facts.policy_in_force() {
         Some(Ok(Some(policy))) => policy,
-        Some(Ok(None) | Err(_)) | None => return Err("The policy of this repository was not read yet; try again in a minute.".into()),
+        Some(Ok(None) | Err(_)) | None => {
+            return Err("The policy of this repository was not read yet; try again in a minute.".into());
+        }
     };
     let Some(pipeline) = &policy.policy.pipeline else {
         return Err("This repository's policy has no `pipeline`, so nothing is deployed from here.".into());
     };
     let named = match verb {
-        Verb::Deploy { service, .. } | Verb::Approve { service, .. } | Verb::Rollback { service, .. } | Verb::Resume { service, .. } => {
-            service.as_ref()
-        }
+        Verb::Deploy { service, .. }
+        | Verb::Approve { service, .. }
+        | Verb::Rollback { service, .. }
+        | Verb::Resume { service, .. } => service.as_ref(),
         Verb::Help | Verb::Status | Verb::Recheck => None,
     };
     let all: Vec<&ServiceName> = policy.policy.services.iter().map(|s| &s.name).collect();
@@ -152,16 +165,17 @@ fn pass_on(state: &PullState, comment: &Comment, index: u32, verb: &Verb, facts:
         Some(name) if all.contains(&name) => vec![name.clone()],
         Some(name) => {
             let known: Vec<String> = all.iter().map(|s| crate::domain::markdown::code(s.as_str())).collect();
-            return Err(format!("There is no service {}; there is {}.", crate::domain::markdown::code(name.as_str()), known.join(", ")));
+            return Err(format!(
+                "There is no service {}; there is {}.",
+                crate::domain::markdown::code(name.as_str()),
+                known.join(", ")
+            ));
         }
         None if *verb == Verb::Status || touched.is_empty() => all.into_iter().cloned().collect(),
         None => touched.to_vec(),
     };
-    let plan = Plan {
-        pipeline: pipeline.clone(),
-        policy: policy.blob.clone(),
-        default_branch: policy.default_branch.clone(),
-    };
+    let plan =
+        Plan { pipeline: pipeline.clone(), policy: policy.blob.clone(), default_branch: policy.default_branch.clone() };
     for service in services {
         let command = PipelineCommand {
             comment: comment.id,

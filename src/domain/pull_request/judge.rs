@@ -3,11 +3,11 @@
 //! Knows facts and the policy in force. Must never write a sentence for people: that is the view's.
 
 use super::*;
+use crate::domain::event::{Change, Plan};
 use crate::domain::facts::{Absence, ChangedFiles, CommitSnapshot, FileStatus, Person, Review};
 use crate::domain::policy::paths::touched_services;
 use crate::domain::policy::{POLICY_PATH, parse, rules};
 use crate::domain::release::gate::co_authors;
-use crate::domain::event::{Change, Plan};
 use crate::domain::risk::{self, Judgement};
 
 /// What must be known to judge, given what is known already.
@@ -149,18 +149,12 @@ fn hand_over(state: &mut PullState, pull: &PullSnapshot, facts: &Facts, heard: &
         },
         sha: sha.clone(),
     };
-    let plan = Plan {
-        pipeline: pipeline.clone(),
-        policy: policy.blob.clone(),
-        default_branch: policy.default_branch.clone(),
-    };
+    let plan =
+        Plan { pipeline: pipeline.clone(), policy: policy.blob.clone(), default_branch: policy.default_branch.clone() };
     for service in &judged.services {
         let lane = Subject::Pipeline { repo: state.repo.clone(), service: service.clone() };
-        let signal = Signal::ReleaseWanted {
-            sha: sha.clone(),
-            change: Box::new(change.clone()),
-            plan: Box::new(plan.clone()),
-        };
+        let signal =
+            Signal::ReleaseWanted { sha: sha.clone(), change: Box::new(change.clone()), plan: Box::new(plan.clone()) };
         heard.forwards.push((lane, Event::Signal(signal)));
     }
     heard.notes.push(format!("merged as {}; {} services are released", sha.short(), judged.services.len()));

@@ -124,12 +124,21 @@ fn ask<'a>(state: &'a PullState, event: &'a Event) -> Ask<'a> {
     match event {
         // Two deliveries of one second cannot be told apart: then GitHub is asked.
         Event::PullChanged { action, pull } => match known {
-            Some(known) if pull.updated_at < known.updated_at || (pull.updated_at == known.updated_at && **pull != *known) => look,
+            Some(known)
+                if pull.updated_at < known.updated_at || (pull.updated_at == known.updated_at && **pull != *known) =>
+            {
+                look
+            }
             Some(known) if pull.updated_at == known.updated_at => pass,
-            Some(_) | None => Ask { pull: Some(pull), read: false, judge: *action != PullAction::Closed || pull.merged },
+            Some(_) | None => {
+                Ask { pull: Some(pull), read: false, judge: *action != PullAction::Closed || pull.merged }
+            }
         },
         Event::LookIfNewer { updated_at } if state.read_at > updated_at.plus(Span::seconds(5)) => pass,
-        Event::Look { .. } | Event::LookIfNewer { .. } | Event::ReviewChanged { .. } | Event::RecheckRequested { .. } => look,
+        Event::Look { .. }
+        | Event::LookIfNewer { .. }
+        | Event::ReviewChanged { .. }
+        | Event::RecheckRequested { .. } => look,
         Event::CommentCreated { comment } => {
             let new = !comment.by_bot && !state.commands.contains_key(&comment.id) && commands::asks(&comment.body);
             let recheck = new && commands::wants_recheck(&comment.body);
@@ -237,10 +246,7 @@ pub fn apply(state: &mut PullState, event: &Event, facts: &Facts, now: Timestamp
         | Event::RunChanged { .. }
         | Event::EffectEnded { .. }
         | Event::Signal(
-            Signal::PolicyWanted { .. }
-            | Signal::PolicyReady
-            | Signal::ReleaseWanted { .. }
-            | Signal::Commanded { .. },
+            Signal::PolicyWanted { .. } | Signal::PolicyReady | Signal::ReleaseWanted { .. } | Signal::Commanded { .. },
         ) => {}
     }
     heard

@@ -69,7 +69,13 @@ pub fn request(state: &mut PipelineState, wish: Wish, now: Timestamp, said: &mut
 }
 
 /// Makes a release the candidate of an environment; the one that waited there is superseded, and its changes go along.
-pub fn become_candidate(state: &mut PipelineState, number: ReleaseNumber, name: &EnvironmentName, now: Timestamp, said: &mut Said) {
+pub fn become_candidate(
+    state: &mut PipelineState,
+    number: ReleaseNumber,
+    name: &EnvironmentName,
+    now: Timestamp,
+    said: &mut Said,
+) {
     // Somebody may have brought a newer release here meanwhile; going back is for rollbacks only.
     let newer = state.live(name).map(|live| live.release).filter(|live| *live > number);
     let rolling = state.rolling(name).filter(|(r, _)| !r.is_rollback()).map(|(r, _)| r.number);
@@ -103,7 +109,13 @@ pub fn become_candidate(state: &mut PipelineState, number: ReleaseNumber, name: 
     }
 }
 
-fn supersede(state: &mut PipelineState, number: ReleaseNumber, name: &EnvironmentName, by: ReleaseNumber, said: &mut Said) {
+fn supersede(
+    state: &mut PipelineState,
+    number: ReleaseNumber,
+    name: &EnvironmentName,
+    by: ReleaseNumber,
+    said: &mut Said,
+) {
     let Some(release) = state.releases.get_mut(&number) else { return };
     for stage in &mut release.stages {
         if stage.policy.name == *name || matches!(stage.phase, StagePhase::Ahead) {
@@ -112,7 +124,10 @@ fn supersede(state: &mut PipelineState, number: ReleaseNumber, name: &Environmen
     }
     said.notes.push(format!("release {number} is superseded by {by} in {name}"));
     if let Some(asked) = release.asked.clone() {
-        said.answers.push((asked, Answer::Final(format!("Release {number} was superseded by release {by} before it started in {name}."))));
+        said.answers.push((
+            asked,
+            Answer::Final(format!("Release {number} was superseded by release {by} before it started in {name}.")),
+        ));
     }
 }
 
@@ -142,7 +157,10 @@ pub fn succeed(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut Sa
     }
     said.notes.push(format!("release {} is live in {}", at.release, at.environment));
     if let Some(asked) = asked {
-        said.answers.push((asked, Answer::Final(format!("✅ Release {} (`{}`) is live in {}.", at.release, sha.short(), at.environment))));
+        said.answers.push((
+            asked,
+            Answer::Final(format!("✅ Release {} (`{}`) is live in {}.", at.release, sha.short(), at.environment)),
+        ));
     }
 }
 
@@ -161,9 +179,9 @@ pub fn settle(state: &mut PipelineState, now: Timestamp, said: &mut Said) {
             .filter(|r| r.stage(&name).is_some_and(|s| matches!(s.phase, StagePhase::Waiting { .. })))
             .collect();
         waiting.sort_by_key(|r| !r.is_rollback());
-        let next = waiting.into_iter().find(|release| {
-            release.stage(&name).is_some_and(|stage| gate(release, stage, environment) == Gate::Open)
-        });
+        let next = waiting
+            .into_iter()
+            .find(|release| release.stage(&name).is_some_and(|stage| gate(release, stage, environment) == Gate::Open));
         if let Some(release) = next.map(|r| r.number) {
             rollout::start(state, &At { release, environment: name.clone() }, now, said);
         }

@@ -3,7 +3,7 @@
 //! Knows facts about people that were looked up. Must never look anybody up itself.
 
 use super::advance::{Wish, request};
-use super::gate::{approvers, gate, hand_in, who_may, Gate};
+use super::gate::{Gate, approvers, gate, hand_in, who_may};
 use super::rollback::{Going, abort, begin, default_target, hold};
 use super::*;
 use crate::domain::chatops::Verb;
@@ -49,7 +49,9 @@ pub fn needs(state: &PipelineState, command: &PipelineCommand, plan: &Plan, fact
                 .collect();
             needs.push(content(state, release, environment));
             needs.push(Need::RecentPulls { since: merged_since(state, environment) });
-            needs.extend(unknown_merges(state, release, environment, facts).into_iter().map(|number| Need::Pull { number }));
+            needs.extend(
+                unknown_merges(state, release, environment, facts).into_iter().map(|number| Need::Pull { number }),
+            );
             needs
         }
         Verb::Help | Verb::Status | Verb::Recheck | Verb::Rollback { .. } | Verb::Resume { .. } => Vec::new(),
@@ -75,7 +77,12 @@ fn merged_since(state: &PipelineState, environment: &EnvironmentName) -> Timesta
     made.map_or(Timestamp(0), |at| at.minus(Span::hours(1)))
 }
 
-fn contained(state: &PipelineState, release: &Release, environment: &EnvironmentName, facts: &Facts) -> Result<Vec<CommitOf>, String> {
+fn contained(
+    state: &PipelineState,
+    release: &Release,
+    environment: &EnvironmentName,
+    facts: &Facts,
+) -> Result<Vec<CommitOf>, String> {
     let unreadable = |why: &Absence| match why {
         Absence::NotFound => "GitHub does not know its commits any more".to_owned(),
         Absence::Refused { message } | Absence::Unusable { message } => format!("GitHub would not say: {message}"),
@@ -109,7 +116,12 @@ fn known_changes<'a>(state: &'a PipelineState, release: &'a Release, environment
 }
 
 /// Merged pull requests that lie in a candidate and that nobody has told us about (their delivery may be lost).
-fn unknown_merges(state: &PipelineState, release: &Release, environment: &EnvironmentName, facts: &Facts) -> Vec<PullNumber> {
+fn unknown_merges(
+    state: &PipelineState,
+    release: &Release,
+    environment: &EnvironmentName,
+    facts: &Facts,
+) -> Vec<PullNumber> {
     let Some(Ok(recent)) = facts.recent_pulls(merged_since(state, environment)) else { return Vec::new() };
     let Ok(commits) = contained(state, release, environment, facts) else { return Vec::new() };
     let known: Vec<PullNumber> = known_changes(state, release, environment).iter().map(|c| c.pull).collect();
@@ -139,7 +151,9 @@ pub fn obey(
     let asked = Asked { pull: command.pull, comment: command.comment, index: command.index };
     let answer = match &command.verb {
         Verb::Status => Ok(Answer::Status),
-        Verb::Deploy { what, environment, reason, .. } => deploy(state, command, plan, facts, (what, environment, reason), now, said),
+        Verb::Deploy { what, environment, reason, .. } => {
+            deploy(state, command, plan, facts, (what, environment, reason), now, said)
+        }
         Verb::Approve { environment, sha, .. } => approve(state, command, facts, environment, sha.as_deref(), now),
         Verb::Rollback { environment, to, reason, .. } => {
             roll_back(state, command, plan, (environment, to.as_deref(), reason.as_deref()), now, said)
@@ -213,12 +227,13 @@ fn deploy(
     };
     let short = code(commit.sha.short());
     let Some(number) = request(state, wish, now, said) else { return Err(unknown_environment(plan, environment)) };
-    let waits = state.candidate(environment).filter(|(r, _)| r.number == number).and_then(|(release, stage)| {
-        match gate(release, stage, state.environment(environment)?) {
-            Gate::Open => None,
-            Gate::Closed { because, .. } => Some(because),
-        }
-    });
+    let waits =
+        state.candidate(environment).filter(|(r, _)| r.number == number).and_then(|(release, stage)| {
+            match gate(release, stage, state.environment(environment)?) {
+                Gate::Open => None,
+                Gate::Closed { because, .. } => Some(because),
+            }
+        });
     let busy = state.rolling(environment).map(|(r, _)| format!("It starts when release {} has ended.", r.number));
     let then = waits.or(busy).unwrap_or_else(|| "It starts now.".to_owned());
     Ok(Answer::ForNow(format!("🚢 Release {number} ({short}) to {}. {then}", code(environment.as_str()))))
@@ -250,7 +265,10 @@ fn approve(
         return Err(format!("{shown} needs no approval."));
     };
     if sha.is_some_and(|named| !names_sha(named, &release.sha)) {
-        return Err(format!("The candidate for {shown} is release {number} ({short}), not {}.", code(sha.unwrap_or_default())));
+        return Err(format!(
+            "The candidate for {shown} is release {number} ({short}), not {}.",
+            code(sha.unwrap_or_default())
+        ));
     }
     if let StagePhase::Waiting { since, .. } = &stage.phase {
         // GitHub writes whole seconds.
@@ -279,7 +297,9 @@ fn approve(
     let wanted = requirement.count as usize;
     let held = state.environment(&environment).and_then(|e| e.hold.as_ref());
     let then = match held {
-        Some(hold) => format!("It waits on: {} {} ends the hold.", hold.reason, super::gate::resume_command(&environment)),
+        Some(hold) => {
+            format!("It waits on: {} {} ends the hold.", hold.reason, super::gate::resume_command(&environment))
+        }
         None if given >= wanted => "It starts now.".to_owned(),
         None => format!("{} more must approve.", wanted - given),
     };
@@ -287,10 +307,16 @@ fn approve(
     Ok(Answer::Final(format!("✅ {by} approved release {number} ({short}) for {shown}, {given} of {wanted}. {then}")))
 }
 
-fn may_approve(command: &PipelineCommand, requirement: &Requirement, facts: &Facts, environment: &EnvironmentName) -> Result<(), String> {
+fn may_approve(
+    command: &PipelineCommand,
+    requirement: &Requirement,
+    facts: &Facts,
+    environment: &EnvironmentName,
+) -> Result<(), String> {
     let named = requirement.users.contains(&command.by);
     let in_team = requirement.teams.iter().any(|team| matches!(facts.team_member(team, &command.by), Some(Ok(true))));
-    let anybody = requirement.teams.is_empty() && requirement.users.is_empty() && command.permission >= Permission::Write;
+    let anybody =
+        requirement.teams.is_empty() && requirement.users.is_empty() && command.permission >= Permission::Write;
     if named || in_team || anybody {
         return Ok(());
     }
@@ -331,12 +357,16 @@ fn four_eyes(
     }
     for number in unknown_merges(state, release, environment, facts) {
         match facts.pull(number) {
-            Some(Ok(pull)) if pull.author == command.by => return Err(format!("{by} is the author of #{number}; {rule}.")),
+            Some(Ok(pull)) if pull.author == command.by => {
+                return Err(format!("{by} is the author of #{number}; {rule}."));
+            }
             Some(Ok(pull)) if pull.merged_by.as_ref() == Some(&command.by) => {
                 return Err(format!("{by} merged #{number}; {rule}."));
             }
             Some(Ok(_)) => {}
-            Some(Err(_)) | None => return Err(format!("It cannot be told who merged #{number}, which is part of the release.")),
+            Some(Err(_)) | None => {
+                return Err(format!("It cannot be told who merged #{number}, which is part of the release."));
+            }
         }
     }
     match facts.recent_pulls(merged_since(state, environment)) {
@@ -369,11 +399,17 @@ fn roll_back(
     };
     let Some(target) = target else {
         let known: Vec<String> = good.iter().rev().take(5).map(|g| code(g.sha.short())).collect();
-        let known = if known.is_empty() { "nothing has succeeded there yet".to_owned() } else { format!("known as good: {}", known.join(", ")) };
+        let known = if known.is_empty() {
+            "nothing has succeeded there yet".to_owned()
+        } else {
+            format!("known as good: {}", known.join(", "))
+        };
         return Err(format!("There is no verified release of {shown} to go back to; {known}."));
     };
-    let from = abort(state, &environment, &command.by, now, said).or_else(|| state.live(&environment).map(|l| l.release));
-    let reason = reason.map_or_else(|| format!("{} rolled it back.", command.by), |r| format!("{} rolled it back: {r}.", command.by));
+    let from =
+        abort(state, &environment, &command.by, now, said).or_else(|| state.live(&environment).map(|l| l.release));
+    let reason = reason
+        .map_or_else(|| format!("{} rolled it back.", command.by), |r| format!("{} rolled it back: {r}.", command.by));
     hold(state, &environment, HoldOwner::Automation, reason.clone(), now);
     let asked = Asked { pull: command.pull, comment: command.comment, index: command.index };
     let going = Going {
@@ -384,7 +420,9 @@ fn roll_back(
         plan: plan.clone(),
         asked: Some(asked),
     };
-    let Some(number) = begin(state, &environment, going, now, said) else { return Err(unknown_environment(plan, &environment)) };
+    let Some(number) = begin(state, &environment, going, now, said) else {
+        return Err(unknown_environment(plan, &environment));
+    };
     let resume = super::gate::resume_command(&environment);
     Ok(Answer::ForNow(format!(
         "⏪ Release {number} takes {shown} back to {} (release {}). It starts now; {shown} is held until {resume}.",
@@ -393,7 +431,12 @@ fn roll_back(
     )))
 }
 
-fn resume(state: &mut PipelineState, command: &PipelineCommand, environment: &EnvironmentName, said: &mut Said) -> Outcome {
+fn resume(
+    state: &mut PipelineState,
+    command: &PipelineCommand,
+    environment: &EnvironmentName,
+    said: &mut Said,
+) -> Outcome {
     may_write(command, "end a hold")?;
     let shown = code(environment.as_str());
     let Some(known) = state.environments.iter_mut().find(|e| e.name == *environment) else {

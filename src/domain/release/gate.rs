@@ -58,7 +58,8 @@ pub fn approvers<'a>(release: &Release, stage: &'a Stage, environment: &Environm
 
 /// Says in words who may meet a requirement.
 pub fn who_may(requirement: &crate::domain::policy::Requirement) -> String {
-    let mut who: Vec<String> = requirement.teams.iter().map(|team| format!("members of {}", code(team.as_str()))).collect();
+    let mut who: Vec<String> =
+        requirement.teams.iter().map(|team| format!("members of {}", code(team.as_str()))).collect();
     who.extend(requirement.users.iter().map(|user| code(user.as_str())));
     if who.is_empty() {
         return "anybody with write permission".to_owned();
@@ -102,10 +103,7 @@ pub fn hand_in(login: &Login, changes: &[&Change], commits: &[CommitSnapshot]) -
         if is(&commit.committer, login) {
             return Some(format!("is the committer of `{sha}`"));
         }
-        co_authors(&commit.message)
-            .iter()
-            .any(|person| is(person, login))
-            .then(|| format!("is a co-author of `{sha}`"))
+        co_authors(&commit.message).iter().any(|person| is(person, login)).then(|| format!("is a co-author of `{sha}`"))
     })
 }
 
@@ -147,7 +145,9 @@ mod tests {
 
     #[test]
     fn a_co_author_is_known_by_noreply_address_local_part_or_name() {
-        let found = co_authors("Fix it\n\nCo-authored-by: Grace H <12+grace@users.noreply.github.com>\nco-authored-by: linus <l@x.example>");
+        let found = co_authors(
+            "Fix it\n\nCo-authored-by: Grace H <12+grace@users.noreply.github.com>\nco-authored-by: linus <l@x.example>",
+        );
         assert_eq!(found.len(), 2);
         assert!(is(&found[0], &Login::new("Grace")));
         assert!(is(&found[1], &Login::new("linus")));

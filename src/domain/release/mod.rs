@@ -128,13 +128,23 @@ pub enum StagePhase {
     /// An earlier environment comes first.
     Ahead,
     /// It is the environment's candidate: next to start, when nothing is in the way.
-    Waiting { since: Timestamp, approvals: Vec<Approval> },
+    Waiting {
+        since: Timestamp,
+        approvals: Vec<Approval>,
+    },
     Rolling(Rollout),
     /// It succeeded here.
-    Succeeded { at: Timestamp },
-    Failed { at: Timestamp, why: String },
+    Succeeded {
+        at: Timestamp,
+    },
+    Failed {
+        at: Timestamp,
+        why: String,
+    },
     /// A newer candidate took its place before it started.
-    Superseded { by: ReleaseNumber },
+    Superseded {
+        by: ReleaseNumber,
+    },
     /// A failure before this environment ended its way.
     NotReached,
 }

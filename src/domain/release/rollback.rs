@@ -33,15 +33,26 @@ pub fn fail(state: &mut PipelineState, at: &At, why: String, damage: Damage, now
     }
     said.notes.push(format!("release {} failed in {}: {why}", at.release, at.environment));
     let what = if is_rollback { "the rollback" } else { "release" };
-    let reason = if is_rollback { format!("{what} (release {}) failed: {why}.", at.release) } else { format!("{what} {} failed: {why}.", at.release) };
+    let reason = if is_rollback {
+        format!("{what} (release {}) failed: {why}.", at.release)
+    } else {
+        format!("{what} {} failed: {why}.", at.release)
+    };
     if let Some(asked) = release.asked.clone() {
-        said.answers.push((asked, Answer::Final(format!("❌ Release {} failed in {}: {why}.", at.release, at.environment))));
+        said.answers
+            .push((asked, Answer::Final(format!("❌ Release {} failed in {}: {why}.", at.release, at.environment))));
     }
     hold(state, &at.environment, HoldOwner::Automation, reason.clone(), now);
     let target = state.live(&at.environment).cloned();
     match target {
         Some(to) if !is_rollback && damage == Damage::Possible && on_failure == OnFailure::Rollback => {
-            begin(state, &at.environment, Going { to, from: Some(at.release), by: None, reason, plan, asked: None }, now, said);
+            begin(
+                state,
+                &at.environment,
+                Going { to, from: Some(at.release), by: None, reason, plan, asked: None },
+                now,
+                said,
+            );
         }
         Some(_) | None => {}
     }
@@ -68,7 +79,13 @@ pub struct Going {
 }
 
 /// Makes the release that brings an environment back, all at once and without asking anybody: it is mitigation.
-pub fn begin(state: &mut PipelineState, name: &EnvironmentName, going: Going, now: Timestamp, said: &mut Said) -> Option<ReleaseNumber> {
+pub fn begin(
+    state: &mut PipelineState,
+    name: &EnvironmentName,
+    going: Going,
+    now: Timestamp,
+    said: &mut Said,
+) -> Option<ReleaseNumber> {
     let policy = going.plan.pipeline.environment(name).map(|(_, policy)| policy.clone())?;
     state.last_number += 1;
     let number = ReleaseNumber(state.last_number);
@@ -78,7 +95,11 @@ pub fn begin(state: &mut PipelineState, name: &EnvironmentName, going: Going, no
         url: None,
         phase: StagePhase::Waiting { since: now, approvals: Vec::new() },
     };
-    said.notes.push(format!("release {number} takes {name} back to release {} ({})", going.to.release, going.to.sha.short()));
+    said.notes.push(format!(
+        "release {number} takes {name} back to release {} ({})",
+        going.to.release,
+        going.to.sha.short()
+    ));
     state.releases.insert(
         number,
         Release {
@@ -108,7 +129,13 @@ pub fn default_target<'a>(state: &'a PipelineState, name: &EnvironmentName) -> O
 }
 
 /// Stops the rollout under way, for a person's rollback to take its place.
-pub fn abort(state: &mut PipelineState, name: &EnvironmentName, by: &Login, now: Timestamp, said: &mut Said) -> Option<ReleaseNumber> {
+pub fn abort(
+    state: &mut PipelineState,
+    name: &EnvironmentName,
+    by: &Login,
+    now: Timestamp,
+    said: &mut Said,
+) -> Option<ReleaseNumber> {
     let (release, stage) = state.rolling(name)?;
     let number = release.number;
     let asked = release.asked.clone();

@@ -63,7 +63,10 @@ pub fn needs(state: &PipelineState, now: Timestamp) -> Vec<Need> {
                 let key = dispatch_key(&state.repo, &state.service, at.release, &at.environment, rollout.step);
                 Some(Need::RunByKey { workflow, key, since })
             }
-            StepPhase::Running { .. } | StepPhase::Creating | StepPhase::Dispatching { .. } | StepPhase::Baking { .. } => None,
+            StepPhase::Running { .. }
+            | StepPhase::Creating
+            | StepPhase::Dispatching { .. }
+            | StepPhase::Baking { .. } => None,
         })
         .collect()
 }
@@ -123,7 +126,14 @@ fn deployment_made(state: &mut PipelineState, at: &At, ending: &Ending, now: Tim
         }
         Ending::Superseded => fail(state, at, "the deployment was never made".into(), Damage::None, now, said),
         Ending::Unknown { message } => {
-            fail(state, at, format!("it is not known whether the deployment was made: {message}"), Damage::None, now, said);
+            fail(
+                state,
+                at,
+                format!("it is not known whether the deployment was made: {message}"),
+                Damage::None,
+                now,
+                said,
+            );
         }
     }
 }
@@ -210,7 +220,10 @@ pub fn run_seen(state: &mut PipelineState, run: &RunSnapshot, polled: bool, now:
         };
         let seen_before = match &rollout.phase {
             StepPhase::Running { seen_at, .. } => *seen_at,
-            StepPhase::Creating | StepPhase::Dispatching { .. } | StepPhase::Finding { .. } | StepPhase::Baking { .. } => None,
+            StepPhase::Creating
+            | StepPhase::Dispatching { .. }
+            | StepPhase::Finding { .. }
+            | StepPhase::Baking { .. } => None,
         };
         // Only a look of our own counts as seen: short runs then end before a status in between is worth its request.
         let seen_at = if polled { Some(now) } else { seen_before };
@@ -219,7 +232,9 @@ pub fn run_seen(state: &mut PipelineState, run: &RunSnapshot, polled: bool, now:
             RunStatus::Queued | RunStatus::InProgress => {}
             RunStatus::Succeeded => step_succeeded(state, &at, now, said),
             RunStatus::Failed => fail(state, &at, "the workflow run failed".into(), Damage::Possible, now, said),
-            RunStatus::Cancelled => fail(state, &at, "the workflow run was cancelled".into(), Damage::Possible, now, said),
+            RunStatus::Cancelled => {
+                fail(state, &at, "the workflow run was cancelled".into(), Damage::Possible, now, said)
+            }
             RunStatus::TimedOut => fail(state, &at, "the workflow run timed out".into(), Damage::Possible, now, said),
             RunStatus::Other => {
                 fail(state, &at, "the workflow run ended without success".into(), Damage::Possible, now, said);

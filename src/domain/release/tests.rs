@@ -8,7 +8,7 @@ use crate::domain::chatops::Verb;
 use crate::domain::effect::{Act, Ending};
 use crate::domain::event::{Event, PipelineCommand, Signal};
 use crate::domain::facts::*;
-use crate::domain::policy::{OnFailure, Requirement};
+use crate::domain::policy::{OnFailure, Pipeline, Requirement};
 use crate::domain::view;
 
 /// A pipeline with what GitHub would say about it.
@@ -70,7 +70,8 @@ impl Stage1 {
                 }
                 let fact = match &need {
                     Need::Comparison { base, head } => comparison(base, head),
-                    Need::Commit { name } => Sha::parse(name).map_or(Fact::Absent(Absence::NotFound), |sha| Fact::Commit(commit(&sha, "ada"))),
+                    Need::Commit { name } => Sha::parse(name)
+                        .map_or(Fact::Absent(Absence::NotFound), |sha| Fact::Commit(commit(&sha, "ada"))),
                     Need::RecentPulls { .. } => Fact::RecentPulls(Vec::new()),
                     Need::Run { run } => Fact::Run(run_snapshot(run.0, RunStatus::InProgress, "")),
                     Need::RunByKey { .. } => Fact::RunByKey(None),
@@ -179,10 +180,21 @@ fn commit(sha: &Sha, author: &str) -> CommitSnapshot {
 
 /// Commits are numbered; a higher number is later on the one branch.
 fn comparison(base: &str, head: &str) -> Fact {
-    let standing = if head == "main" || head > base { Standing::Ahead } else if head == base { Standing::Identical } else { Standing::Behind };
+    let standing = if head == "main" || head > base {
+        Standing::Ahead
+    } else if head == base {
+        Standing::Identical
+    } else {
+        Standing::Behind
+    };
     let commits = Sha::parse(head).filter(|_| standing == Standing::Ahead).map(|sha| commit(&sha, "ada"));
     let commits: Vec<CommitSnapshot> = commits.into_iter().collect();
-    Fact::Comparison(Comparison { standing, total_commits: commits.len() as u64, commits, files: ChangedFiles::default() })
+    Fact::Comparison(Comparison {
+        standing,
+        total_commits: commits.len() as u64,
+        commits,
+        files: ChangedFiles::default(),
+    })
 }
 
 fn run_snapshot(id: u64, status: RunStatus, title: &str) -> RunSnapshot {
@@ -377,7 +389,8 @@ fn an_approval_no_longer_counts_when_what_is_live_changed() {
     let production = EnvironmentName::new("production");
     let (number, _) = stage.state.candidate(&production).map(|(r, s)| (r.number, s.clone())).expect("a candidate");
     let approval = Approval { by: Login::new("grace"), at: stage.now, sha: sha(8), live: Some(sha(1)) };
-    if let Some(Stage { phase: StagePhase::Waiting { approvals, .. }, .. }) = stage.state.stage_mut(number, &production) {
+    if let Some(Stage { phase: StagePhase::Waiting { approvals, .. }, .. }) = stage.state.stage_mut(number, &production)
+    {
         approvals.push(approval);
     }
     let (release, candidate) = stage.state.candidate(&production).expect("a candidate");
@@ -389,7 +402,12 @@ fn an_approval_no_longer_counts_when_what_is_live_changed() {
 fn deploying_an_unmerged_commit_to_the_last_environment_is_refused() {
     let mut stage = Stage1::new();
     let stray = sha(99);
-    let facts = Fact::Comparison(Comparison { standing: Standing::Diverged, commits: Vec::new(), total_commits: 0, files: ChangedFiles::default() });
+    let facts = Fact::Comparison(Comparison {
+        standing: Standing::Diverged,
+        commits: Vec::new(),
+        total_commits: 0,
+        files: ChangedFiles::default(),
+    });
     stage.facts.insert(Need::Comparison { base: stray.to_string(), head: "main".into() }, facts);
     let deploy = |environment: &str| Verb::Deploy {
         what: stray.to_string(),

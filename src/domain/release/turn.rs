@@ -7,7 +7,7 @@ use super::command::{is_reachable, needs as command_needs, obey, reachability};
 use super::rollout;
 use super::*;
 use crate::domain::event::{Event, Signal};
-use crate::domain::facts::{Absence, Facts, Fact, Need, Standing};
+use crate::domain::facts::{Absence, Fact, Facts, Need, Standing};
 
 /// What must be known for an event, given what is known already.
 pub fn needs(state: &PipelineState, event: &Event, facts: &Facts, now: Timestamp) -> Vec<Need> {
@@ -42,7 +42,9 @@ pub fn needs(state: &PipelineState, event: &Event, facts: &Facts, now: Timestamp
 /// Changes the state as the event demands, then starts whatever may start.
 pub fn apply(state: &mut PipelineState, event: &Event, facts: &Facts, now: Timestamp, said: &mut Said) {
     match event {
-        Event::Signal(Signal::ReleaseWanted { sha, change, plan }) => wanted(state, sha, change, plan, facts, now, said),
+        Event::Signal(Signal::ReleaseWanted { sha, change, plan }) => {
+            wanted(state, sha, change, plan, facts, now, said)
+        }
         Event::Signal(Signal::Commanded { command, plan }) => obey(state, command, plan, facts, now, said),
         Event::RunChanged { run } => rollout::run_seen(state, run, false, now, said),
         Event::EffectEnded { key, ending } => rollout::effect_ended(state, key, ending, now, said),

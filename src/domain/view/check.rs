@@ -69,7 +69,10 @@ fn policy(judged: &Judged, draft: bool) -> CheckContent {
 fn policy_summary(judged: &Judged) -> String {
     let mut out = String::new();
     if !judged.policy_problems.is_empty() {
-        let by = judged.policy_broken_by.as_ref().map_or(String::new(), |by| format!(" since {} pushed it", text(by.as_str())));
+        let by = judged
+            .policy_broken_by
+            .as_ref()
+            .map_or(String::new(), |by| format!(" since {} pushed it", text(by.as_str())));
         out.push_str(&format!(
             "> [!WARNING]\n> The policy file on the default branch is broken{by}. The last good one stays in force.\n"
         ));
@@ -92,10 +95,14 @@ fn policy_summary(judged: &Judged) -> String {
         None => {}
     }
     if judged.files_cut {
-        out.push_str("GitHub did not list all changed files, so every service counts as touched and sizes are unknown.\n\n");
+        out.push_str(
+            "GitHub did not list all changed files, so every service counts as touched and sizes are unknown.\n\n",
+        );
     }
     if judged.rules.is_empty() {
-        out.push_str(&format!("There are no rules. They live in `{POLICY_PATH}` on the default branch, under `checks`.\n"));
+        out.push_str(&format!(
+            "There are no rules. They live in `{POLICY_PATH}` on the default branch, under `checks`.\n"
+        ));
         return out;
     }
     out.push_str("| | Rule | What was found |\n|---|---|---|\n");

@@ -67,7 +67,9 @@ fn after(state: &PullState, pull: &PullSnapshot, judged: &Judged) -> String {
         return happened(state);
     }
     let Some(pipeline) = &judged.policy.policy.pipeline else {
-        return format!("Nothing is deployed from here: there is no `pipeline` in `{POLICY_PATH}` on the default branch.");
+        return format!(
+            "Nothing is deployed from here: there is no `pipeline` in `{POLICY_PATH}` on the default branch."
+        );
     };
     if pull.base_ref != judged.policy.default_branch {
         return format!(
@@ -79,7 +81,8 @@ fn after(state: &PullState, pull: &PullSnapshot, judged: &Judged) -> String {
     if judged.services.is_empty() {
         return "It touches no service: nothing is released.".into();
     }
-    let lead = if pull.merged { "**Merged**: it is released now." } else { "**After the merge** it is released by itself:" };
+    let lead =
+        if pull.merged { "**Merged**: it is released now." } else { "**After the merge** it is released by itself:" };
     let mut out = format!("{lead}\n\n| Service | Way |\n|---|---|\n");
     let way: Vec<String> = pipeline.environments.iter().map(environment).collect();
     for service in &judged.services {
@@ -108,7 +111,8 @@ fn environment(policy: &EnvironmentPolicy) -> String {
 fn happened(state: &PullState) -> String {
     let mut parts = vec!["**Merged.** Where it is now:".to_owned()];
     for (service, brief) in &state.releases {
-        let mut table = format!("| {} release {} ({}) | |\n|---|---|", heading(service), brief.number, code(brief.sha.short()));
+        let mut table =
+            format!("| {} release {} ({}) | |\n|---|---|", heading(service), brief.number, code(brief.sha.short()));
         for stage in &brief.stages {
             table.push('\n');
             table.push_str(&row(stage));

@@ -76,7 +76,9 @@ pub fn difference(published: &mut Published, views: Vec<(Target, Content)>) -> V
 
 /// A link that may stand in Markdown: `http` or `https`, and nothing in it that would end the link.
 pub fn link(url: &str) -> Option<&str> {
-    let plain = url.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'(' | b')' | b'<' | b'>' | b'[' | b']' | b'\\' | b'"' | b'`' | b'|'));
+    let plain = url.bytes().all(|b| {
+        b.is_ascii_graphic() && !matches!(b, b'(' | b')' | b'<' | b'>' | b'[' | b']' | b'\\' | b'"' | b'`' | b'|')
+    });
     let web = url.starts_with("https://") || url.starts_with("http://");
     (plain && web && url.len() <= 2_000).then_some(url)
 }

@@ -40,7 +40,9 @@ fn way_back(state: &PipelineState, failed: &Release, name: &EnvironmentName) -> 
     let sha = code(release.sha.short());
     match &stage.phase {
         StagePhase::Succeeded { .. } => format!("; rolled back to release {to} ({sha})"),
-        StagePhase::Failed { why, .. } => format!("; **the rollback to release {to} ({sha}) failed too**: {}", text(why)),
+        StagePhase::Failed { why, .. } => {
+            format!("; **the rollback to release {to} ({sha}) failed too**: {}", text(why))
+        }
         StagePhase::Ahead
         | StagePhase::Waiting { .. }
         | StagePhase::Rolling(_)
@@ -107,7 +109,11 @@ pub fn sign(standing: StageStanding) -> &'static str {
 
 /// One stage as a table row: environment, standing, link.
 pub fn row(stage: &StageBrief) -> String {
-    let link = stage.url.as_deref().and_then(crate::domain::view::link).map_or(String::new(), |url| format!(" ([run]({url}))"));
+    let link = stage
+        .url
+        .as_deref()
+        .and_then(crate::domain::view::link)
+        .map_or(String::new(), |url| format!(" ([run]({url}))"));
     let words = stage.text.replace('|', "\\|");
     format!("| {} {} | {words}{link} |", sign(stage.standing), code(stage.environment.as_str()))
 }

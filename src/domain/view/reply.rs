@@ -9,10 +9,14 @@ use crate::domain::pull_request::{Conversation, Line, PullState};
 /// One result comment for each comment with commands.
 pub fn views(state: &PullState) -> Vec<(Target, Content)> {
     let number = state.number;
-    state.commands.iter().filter_map(|(comment, said)| {
-        let text = text(said)?;
-        Some((Target::Reply { number, comment: *comment }, Content::Comment(text)))
-    }).collect()
+    state
+        .commands
+        .iter()
+        .filter_map(|(comment, said)| {
+            let text = text(said)?;
+            Some((Target::Reply { number, comment: *comment }, Content::Comment(text)))
+        })
+        .collect()
 }
 
 /// The text; `None` while there is nothing to say yet: one comment later beats two now.
@@ -32,7 +36,8 @@ fn line(line: &Line) -> Option<String> {
         0 => None,
         1 => line.services.values().next().cloned(),
         _ => {
-            let parts = line.services.iter().map(|(service, answer)| format!("**{}**\n\n{answer}", code(service.as_str())));
+            let parts =
+                line.services.iter().map(|(service, answer)| format!("**{}**\n\n{answer}", code(service.as_str())));
             Some(parts.collect::<Vec<_>>().join("\n\n"))
         }
     }
