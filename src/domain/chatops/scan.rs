@@ -11,6 +11,9 @@ const CALLS: [&str; 2] = ["/plimsoll", "@plimsoll"];
 /// Bytes of a comment that are looked at: GitHub's 65,536 characters at their widest.
 const BODY_BYTES_MAX: usize = 4 * 65_536;
 
+/// HTML elements that are followed at once.
+const ELEMENTS_OPEN_MAX: usize = 256;
+
 /// HTML elements whose content is set apart though Markdown inside them is read as usual.
 /// Those whose end tag may be left out (`p`, `li`) or which have none are not among them.
 const ELEMENTS: [&str; 22] = [
@@ -155,7 +158,10 @@ impl<'a> Scan<'a> {
             let name: &str = tag.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or("");
             let Some(name) = ELEMENTS.into_iter().find(|e| e.eq_ignore_ascii_case(name)) else { continue };
             if !closes {
-                self.elements.push(name);
+                // Deeper than this nobody writes; the bound keeps the work for a hostile comment in line with its length.
+                if self.elements.len() < ELEMENTS_OPEN_MAX {
+                    self.elements.push(name);
+                }
             } else if let Some(at) = self.elements.iter().rposition(|open| *open == name) {
                 self.elements.truncate(at);
             }
@@ -249,6 +255,34 @@ mod tests {
         assert_eq!(plain("/plimsoll approve [production](https://x.example)"), ["(formatted)"]);
         assert_eq!(plain("/plimsoll approve <b>production</b>"), ["(formatted)"]);
         assert_eq!(plain("/plimsoll approve `a\n/plimsoll status`"), ["(formatted)"]);
+    }
+
+    #[test]
+    fn a_hostile_comment_is_read_in_time() {
+        let pieces = [
+            "[",
+            "*",
+            "`a",
+            "<b>",
+            "</i>",
+            "> ",
+            "- ",
+            "<!--",
+            "![](",
+            "$",
+            "|a",
+            "~~",
+            "&#",
+            "_a",
+            "/plimsoll a\n",
+            "(",
+            "[a](<",
+        ];
+        for piece in pieces {
+            let body = format!("/plimsoll status\n{}\n</i>", piece.repeat(60_000 / piece.len()));
+            command_lines(&body);
+        }
+        command_lines(&format!("plimsoll {}{}", "<b>".repeat(8_000), "</i>".repeat(8_000)));
     }
 
     proptest! {

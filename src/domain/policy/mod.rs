@@ -121,6 +121,24 @@ pub enum Band {
     Critical,
 }
 
+impl Band {
+    /// The band that a probability falls in; a bound belongs to the band above it.
+    pub fn of(probability: f64, policy: &RiskPolicy) -> Self {
+        let bands = [(policy.critical, Self::Critical), (policy.high, Self::High), (policy.moderate, Self::Moderate)];
+        bands.into_iter().find(|(bound, _)| probability >= *bound).map_or(Self::Low, |(_, band)| band)
+    }
+
+    /// The word for it, in lower case.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Moderate => "moderate",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
 /// How a service gets to production.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pipeline {
