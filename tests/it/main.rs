@@ -1,1 +1,3 @@
+//! What the whole promises, tested from outside: one binary, one module a promise.
 
+mod house;
