@@ -1,0 +1,35 @@
+// Whether webhooks that the sandbox makes up look like GitHub's, by GitHub's own description of them.
+//
+// Knows shapes only: whether an event comes at the right moment is for the tests of the sandbox.
+
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import Ajv from "ajv/dist/2020.js";
+import addFormats from "ajv-formats";
+
+const require = createRequire(import.meta.url);
+
+/** Makes the check: `(event, payload) => ["what is wrong", ...]`, empty when all is well. */
+export function webhookCheck() {
+  const whole = JSON.parse(readFileSync(require.resolve("@octokit/openapi-webhooks/generated/api.github.com.json"), "utf8"));
+  const ajv = new Ajv.default({ strict: false, allErrors: true });
+  addFormats.default(ajv);
+  // Words of OpenAPI around the schemas would be taken for schemas; only the schemas themselves are.
+  ajv.addSchema({ $id: "webhooks", components: { schemas: whole.components.schemas } });
+  const compiled = new Map();
+  return (event, payload) => {
+    const name = [event, payload.action].filter(Boolean).join("-").replaceAll("_", "-");
+    const described = whole.webhooks[name];
+    if (!described) return [`GitHub has no \`${event}\`${payload.action ? ` with action \`${payload.action}\`` : ""}`];
+    if (!compiled.has(name)) {
+      const { $ref } = described.post.requestBody.content["application/json"].schema;
+      compiled.set(name, ajv.compile({ $ref: `webhooks${$ref}` }));
+    }
+    const valid = compiled.get(name);
+    if (valid(payload)) return [];
+    return valid.errors.map(({ instancePath, message, params }) => {
+      const extra = params.additionalProperty ? ` (\`${params.additionalProperty}\`)` : "";
+      return `${instancePath || "/"}: ${message}${extra}`;
+    });
+  };
+}
