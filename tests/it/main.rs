@@ -1,3 +1,4 @@
 //! What the whole promises, tested from outside: one binary, one module a promise.
 
 mod house;
+mod licences;
