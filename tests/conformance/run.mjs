@@ -4,7 +4,7 @@
 // something to judge. Every violation is listed with the endpoint, the side that broke it, and where.
 
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort, judge, violations } from "./judge.mjs";
@@ -29,7 +29,8 @@ const story = await told([
   ...["--api-url", court.url],
   ...["--record-webhooks", recorded],
 ]);
-const webhooks = readFileSync(recorded, "utf8").split("\n").filter(Boolean).map((line) => JSON.parse(line));
+const lines = existsSync(recorded) ? readFileSync(recorded, "utf8").split("\n").filter(Boolean) : [];
+const webhooks = lines.map((line) => JSON.parse(line));
 court.close();
 rmSync(folder, { recursive: true });
 

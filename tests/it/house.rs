@@ -301,6 +301,17 @@ use crate::web::api;
 }
 
 #[test]
+fn tests_in_files_of_their_own_are_not_read() {
+    let mut house = house(&[("store/sql.rs", "#[cfg(test)]\n#[path = \"sql_tests.rs\"]\nmod tests;")]);
+    house.files.insert("src/store/sql_tests.rs".to_owned(), "use crate::sandbox::model;".to_owned());
+    assert_eq!(house.complaints(), Vec::<String>::new());
+    house.files.insert("src/store/sql.rs".to_owned(), "#[cfg(test)]\nmod tests;".to_owned());
+    assert_eq!(house.complaints().len(), 1);
+    house.files.insert("src/store/sql/tests.rs".to_owned(), "use crate::sandbox::model;".to_owned());
+    assert_eq!(house.complaints().len(), 1);
+}
+
+#[test]
 fn inline_modules_move_what_super_means() {
     check(
         "engine/step.rs",
@@ -311,7 +322,11 @@ fn inline_modules_move_what_super_means() {
 
 /// Puts one made-up file into a made-up house and compares everything said about it.
 fn check(file: &str, text: &str, said: &[&str]) {
-    let others = [
+    assert_eq!(house(&[(file, text)]).complaints(), said);
+}
+
+fn house(written: &[(&str, &str)]) -> House {
+    let empty = [
         "app.rs",
         "cli/serve.rs",
         "config.rs",
@@ -333,10 +348,12 @@ fn check(file: &str, text: &str, said: &[&str]) {
         "store/rows.rs",
         "web/api.rs",
     ];
-    let mut files: BTreeMap<_, _> = others.iter().map(|path| (format!("src/{path}"), String::new())).collect();
-    files.insert(format!("src/{file}"), text.to_owned());
-    let crates = ["anyhow", "hmac", "pulldown_cmark", "serde_saphyr", "sqlx", "tokio"].map(str::to_owned).into();
-    assert_eq!(House { files, crates }.complaints(), said);
+    let files = empty.iter().map(|path| (*path, "")).chain(written.iter().copied());
+    let crates = ["anyhow", "hmac", "pulldown_cmark", "serde_saphyr", "sqlx", "tokio"];
+    House {
+        files: files.map(|(path, text)| (format!("src/{path}"), text.to_owned())).collect(),
+        crates: crates.map(str::to_owned).into(),
+    }
 }
 
 /// Sources by path, and the libraries that `Cargo.toml` names.
@@ -360,12 +377,7 @@ impl House {
 
     fn complaints(&self) -> Vec<String> {
         let scans: BTreeMap<_, _> = self.files.iter().map(|(path, text)| (path, Scan::of(text))).collect();
-        let tests: BTreeSet<_> = scans
-            .iter()
-            .flat_map(|(path, scan)| {
-                scan.test_modules.iter().map(|name| [module_of(path), vec![name.clone()]].concat())
-            })
-            .collect();
+        let tests: BTreeSet<_> = scans.iter().flat_map(|(path, scan)| test_modules(path, scan)).collect();
         let modules: BTreeSet<_> = self
             .files
             .keys()
@@ -503,6 +515,14 @@ impl File<'_> {
             })
             .collect()
     }
+}
+
+/// Modules that this file declares for tests only and that stand in files of their own.
+fn test_modules(path: &str, scan: &Scan) -> Vec<Vec<String>> {
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let named = scan.test_files.iter().map(|file| module_of(&format!("{folder}/{file}")));
+    let below = scan.test_modules.iter().map(|name| [module_of(path), vec![name.clone()]].concat());
+    named.chain(below).collect()
 }
 
 /// Module of a file: `src/github/wire.rs` is `["github", "wire"]`.

@@ -23,12 +23,14 @@ pub struct Scan {
     pub tokens: Vec<Token>,
     /// Modules that are declared in files of their own and only compiled for tests.
     pub test_modules: Vec<String>,
+    /// The same, where the file is named by `#[path]`.
+    pub test_files: Vec<String>,
 }
 
 impl Scan {
     /// Reads a file's text. Never fails: what is not Rust gives tokens that mean nothing.
     pub fn of(text: &str) -> Self {
-        without_tests(tokens(&blanked(text)))
+        Self { test_files: test_files(text), ..without_tests(tokens(&blanked(text))) }
     }
 
     /// Every path of at least two segments and every name that is imported. `module` is the file's own, from the root of
@@ -281,7 +283,15 @@ fn without_tests(tokens: Vec<Token>) -> Scan {
             }
         }
     }
-    Scan { tokens: kept, test_modules }
+    Scan { tokens: kept, test_modules, test_files: Vec::new() }
+}
+
+/// Files named by a `#[path]` that follows a `#[cfg(test)]`.
+fn test_files(text: &str) -> Vec<String> {
+    let rows: Vec<_> = text.lines().map(str::trim).collect();
+    let pairs = rows.windows(2).filter(|pair| pair[0] == "#[cfg(test)]");
+    let files = pairs.filter_map(|pair| pair[1].strip_prefix("#[path = \"")?.strip_suffix("\"]").map(str::to_owned));
+    files.collect()
 }
 
 fn is_name(text: &str) -> bool {
