@@ -2,3 +2,5 @@
 
 mod house;
 mod licences;
+mod payloads;
+mod store_contract;
