@@ -39,7 +39,7 @@ test("an answer without a required field is found", async () => {
 test("an answer with a field that GitHub does not have is found", async () => {
   const body = { permission: "write", role_name: "write", user: null, mood: "good" };
   const found = await said("GET", "/repos/a/b/collaborators/ada/permission", { body });
-  assert.deepEqual(found, ["answer body: `mood` is not a field"]);
+  assert.deepEqual(found, ["answer body: no field is called mood"]);
 });
 
 test("a query parameter and a field of the body that GitHub does not know are found", async () => {
@@ -48,7 +48,7 @@ test("a query parameter and a field of the body that GitHub does not know are fo
   const body = await said("POST", "/repos/a/b/check-runs", { status: 404, body: NOT_FOUND }, {
     name: "x", head_sha: "y", conclusoin: "success", output: { title: "t", summary: "s", test: "?" },
   });
-  assert.deepEqual(body, ["request body: `conclusoin` is not a field", "request body.output: `test` is not a field"]);
+  assert.deepEqual(body, ["request body: no field is called conclusoin", "request body.output: no field is called test"]);
 });
 
 test("a body of the wrong type is found, and free fields stay free", async () => {

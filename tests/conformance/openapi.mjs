@@ -110,21 +110,26 @@ export function unknownInAnswer(whole, { method, path }, status, body) {
   return unknownFields(whole, schema ? [schema] : [], body, "body");
 }
 
-function unknownFields(whole, schemas, value, at) {
+/** Names of fields in `value` that none of the schemas has, each with its place; `[]` stands for any element. */
+export function unknownFields(whole, schemas, value, at) {
   const flat = schemas.flatMap((schema) => alternatives(whole, schema));
   if (Array.isArray(value)) {
     const items = flat.map((schema) => schema.items).filter(Boolean);
-    return value.flatMap((item, n) => unknownFields(whole, items, item, `${at}[${n}]`));
+    return [...new Set(value.flatMap((item) => unknownFields(whole, items, item, `${at}[]`)))];
   }
   if (value === null || typeof value !== "object") return [];
   // Something that names no field (`inputs`, `payload`) takes any.
   if (!flat.some((schema) => schema.properties)) return [];
-  return Object.entries(value).flatMap(([name, inner]) => {
-    const named = flat.map((schema) => schema.properties?.[name]).filter(Boolean);
-    const others = flat.map((schema) => schema.additionalProperties).filter((other) => other && other !== true);
-    if (named.length === 0 && others.length === 0) return [`${at}: \`${name}\` is not a field`];
-    return unknownFields(whole, named.length > 0 ? named : others, inner, `${at}.${name}`);
-  });
+  const others = flat.map((schema) => schema.additionalProperties).filter((other) => other && other !== true);
+  const named = (name) => flat.map((schema) => schema.properties?.[name]).filter(Boolean);
+  const unknown = others.length > 0 ? [] : Object.keys(value).filter((name) => named(name).length === 0);
+  const inside = Object.entries(value)
+    .filter(([name]) => !unknown.includes(name))
+    .flatMap(([name, inner]) => {
+      const schemas = named(name).length > 0 ? named(name) : others;
+      return unknownFields(whole, schemas, inner, `${at}.${name}`);
+    });
+  return [...(unknown.length > 0 ? [`${at}: no field is called ${unknown.join(", ")}`] : []), ...inside];
 }
 
 /** A schema and everything it is put together from, without references. */
