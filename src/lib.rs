@@ -6,6 +6,7 @@ pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod github;
+pub mod sandbox;
 pub mod store;
 pub mod telemetry;
 pub mod web;

@@ -27,7 +27,8 @@ fn every_example_of_github_is_read_or_knowingly_ignored() {
 
 #[test]
 fn what_the_examples_lack_is_read_or_knowingly_ignored() {
-    let said: Vec<_> = ours().into_iter().map(|(file, event, payload)| format!("{file}: {}", say(&event, &payload))).collect();
+    let said: Vec<_> =
+        ours().into_iter().map(|(file, event, payload)| format!("{file}: {}", say(&event, &payload))).collect();
     insta::assert_snapshot!(said.join("\n"), @r"
     check_run.rerequested.from-fork.json: repository:acme/shop hears recheck_requested
     deployment_protection_rule.requested.json: ignored, nothing follows from `deployment_protection_rule`
@@ -112,11 +113,16 @@ fn table(outcomes: &BTreeMap<String, Outcomes>) -> String {
     let count = |outcomes: &[(&String, &Outcomes)], of: fn(&Outcomes) -> usize| {
         outcomes.iter().map(|(_, outcome)| of(outcome)).sum::<usize>()
     };
-    let lines = read.iter().map(|(event, outcome)| format!("{event}: {} read, {} ignored", outcome.read, outcome.ignored));
+    let lines =
+        read.iter().map(|(event, outcome)| format!("{event}: {} read, {} ignored", outcome.read, outcome.ignored));
     let all = [read.as_slice(), ignored.as_slice()].concat();
     let sums = [
         format!("{} other events: {} ignored", ignored.len(), count(&ignored, |outcome| outcome.ignored)),
-        format!("all: {} read, {} ignored", count(&all, |outcome| outcome.read), count(&all, |outcome| outcome.ignored)),
+        format!(
+            "all: {} read, {} ignored",
+            count(&all, |outcome| outcome.read),
+            count(&all, |outcome| outcome.ignored)
+        ),
     ];
     lines.chain(sums).collect::<Vec<_>>().join("\n")
 }
@@ -125,7 +131,8 @@ fn table(outcomes: &BTreeMap<String, Outcomes>) -> String {
 fn say(event: &str, payload: &Value) -> String {
     match read_or_ignored(event, payload) {
         Interpretation::Events { events, .. } => {
-            let lanes: Vec<_> = events.iter().map(|(subject, event)| format!("{subject} hears {}", name(event))).collect();
+            let lanes: Vec<_> =
+                events.iter().map(|(subject, event)| format!("{subject} hears {}", name(event))).collect();
             lanes.join(", ")
         }
         Interpretation::Ignored { because } => format!("ignored, {because}"),
