@@ -2,7 +2,7 @@
 //!
 //! The tables at the top are the drawing. Knows text only: what the compiler can refuse (types, privacy) is not here.
 
-mod scan;
+pub mod scan;
 
 use scan::Scan;
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,5 +2,6 @@
 
 mod house;
 mod licences;
+mod manifest;
 mod payloads;
 mod store_contract;
