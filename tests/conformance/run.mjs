@@ -24,8 +24,8 @@ const port = await freePort();
 const court = await judge(`http://127.0.0.1:${port}`);
 const recorded = join(folder, "webhooks.jsonl");
 const story = await told([
-  ...["sandbox", "--script", "street"],
-  ...["--github-listen", `127.0.0.1:${port}`],
+  ...["sandbox", "--script", "street", "--fast"],
+  ...["--port", String(port)],
   ...["--api-url", court.url],
   ...["--record-webhooks", recorded],
 ]);
