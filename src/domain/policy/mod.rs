@@ -2,6 +2,14 @@
 //!
 //! Knows YAML text and paths. Must never know where the file came from or who asks.
 
+mod parse;
+pub mod paths;
+mod reader;
+pub mod rules;
+mod yaml;
+
+pub use parse::{Parsed, parse};
+
 use super::ids::*;
 use super::problem::Problem;
 use serde::{Deserialize, Serialize};
@@ -142,6 +150,33 @@ pub struct EnvironmentPolicy {
 pub enum OnFailure {
     Rollback,
     Hold,
+}
+
+/// JSON Schema of the policy file, for editors. Looser than [`parse`], which has the last word.
+pub const SCHEMA: &str = include_str!("../../../docs/schema/v1.json");
+
+impl Policy {
+    /// What holds in a repository without a policy file: nothing fails and nothing deploys.
+    pub fn without_file() -> Self {
+        Self { services: Vec::new(), checks: Checks::default(), risk: RiskPolicy::default(), pipeline: None }
+    }
+
+    /// The service with this name.
+    pub fn service(&self, name: &ServiceName) -> Option<&Service> {
+        self.services.iter().find(|service| service.name == *name)
+    }
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self { title: TitleRule::Any, description: DescriptionRule::Optional, size: None, rules: Vec::new() }
+    }
+}
+
+impl Default for RiskPolicy {
+    fn default() -> Self {
+        Self { moderate: 0.15, high: 0.30, critical: 0.55, block: None }
+    }
 }
 
 impl Pipeline {
