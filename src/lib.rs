@@ -2,8 +2,11 @@
 //!
 //! The modules stand in the order in which a delivery passes them; `ARCHITECTURE.md` draws the ring.
 
+pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod github;
 pub mod sandbox;
 pub mod store;
+pub mod telemetry;
+pub mod web;
