@@ -36,8 +36,7 @@ use self::hooks::HookSettings;
 use self::keys::AppKey;
 use self::log::Recorded;
 use self::model::{
-    CheckRun, Comment, Deployment, DeploymentStatus, Manners, Model, Permission, PullEdit, Refusal,
-    Run, RunTimes,
+    CheckRun, Comment, Deployment, DeploymentStatus, Manners, Model, Permission, PullEdit, Refusal, Run, RunTimes,
 };
 
 /// What repository the sandbox starts with.
@@ -49,11 +48,7 @@ pub enum World {
     Git { folder: PathBuf },
     /// A bare clone of somebody's repository in this folder; `replay` turns its last first-parent
     /// commits into pull requests.
-    Own {
-        repository: PathBuf,
-        folder: PathBuf,
-        replay: Option<usize>,
-    },
+    Own { repository: PathBuf, folder: PathBuf, replay: Option<usize> },
 }
 
 /// Which clock the sandbox lives by.
@@ -182,9 +177,7 @@ impl Shared {
 }
 
 fn wall_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -198,9 +191,7 @@ pub struct Sandbox {
 
 impl std::fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sandbox")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        f.debug_struct("Sandbox").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
@@ -211,27 +202,19 @@ impl Sandbox {
             Clock::Wall => wall_ms(),
             Clock::Manual { start_ms } => start_ms,
         };
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).map_err(|source| {
-                SandboxError::Port {
-                    port: options.port,
-                    source,
-                }
-            })?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))
+            .map_err(|source| SandboxError::Port { port: options.port, source })?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let key = AppKey::shared().map_err(|_| SandboxError::Key)?;
         let mut model = match &options.world {
             World::Made => seed::small_shop(Box::new(MadeHistory::new()), now)?,
-            World::Git { folder } => seed::small_shop(
-                Box::new(GitHistory::init(&folder.join("shop.git"), "main")?),
-                now,
-            )?,
-            World::Own {
-                repository,
-                folder,
-                replay,
-            } => seed::own_repository(repository, &folder.join("repository.git"), *replay, now)?,
+            World::Git { folder } => {
+                seed::small_shop(Box::new(GitHistory::init(&folder.join("shop.git"), "main")?), now)?
+            }
+            World::Own { repository, folder, replay } => {
+                seed::own_repository(repository, &folder.join("repository.git"), *replay, now)?
+            }
         };
         model.api_url = format!("http://{address}");
         model.web_url = model.api_url.clone();
@@ -266,13 +249,10 @@ impl Sandbox {
             .thread_name("sandbox")
             .enable_all()
             .build()?;
-        let thread =
-            std::thread::Builder::new()
-                .name("sandbox".to_owned())
-                .spawn({
-                    let (shared, cancel) = (shared.clone(), cancel.clone());
-                    move || {
-                        runtime.block_on(async {
+        let thread = std::thread::Builder::new().name("sandbox".to_owned()).spawn({
+            let (shared, cancel) = (shared.clone(), cancel.clone());
+            move || {
+                runtime.block_on(async {
                     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
                     tokio::spawn(hooks::deliver_all(shared.clone()));
                     tokio::spawn(runs::progress(shared.clone()));
@@ -281,15 +261,10 @@ impl Sandbox {
                         _ = axum::serve(listener, server::router(shared)).into_future() => {}
                     }
                 });
-                        runtime.shutdown_timeout(Duration::from_secs(1));
-                    }
-                })?;
-        Ok(Self {
-            shared,
-            address,
-            cancel,
-            thread: Some(thread),
-        })
+                runtime.shutdown_timeout(Duration::from_secs(1));
+            }
+        })?;
+        Ok(Self { shared, address, cancel, thread: Some(thread) })
     }
 
     /// Ends the sandbox and waits for its thread.
@@ -427,13 +402,7 @@ impl Sandbox {
 
     // --- what people do
 
-    pub fn open_pull(
-        &self,
-        branch: &str,
-        title: &str,
-        body: &str,
-        author: &str,
-    ) -> Result<u64, Refusal> {
+    pub fn open_pull(&self, branch: &str, title: &str, body: &str, author: &str) -> Result<u64, Refusal> {
         self.with(|model, now| {
             let base = model.repository.default_branch.clone();
             model.open_pull(branch, &base, title, Some(body), author, false, now)
@@ -448,10 +417,8 @@ impl Sandbox {
         message: &str,
         author: &str,
     ) -> Result<String, Refusal> {
-        let files: BTreeMap<String, Option<Vec<u8>>> = files
-            .iter()
-            .map(|(path, text)| ((*path).to_owned(), Some(text.as_bytes().to_vec())))
-            .collect();
+        let files: BTreeMap<String, Option<Vec<u8>>> =
+            files.iter().map(|(path, text)| ((*path).to_owned(), Some(text.as_bytes().to_vec()))).collect();
         self.with(|model, now| model.push_commit(branch, &files, message, author, now))
     }
 
@@ -505,12 +472,7 @@ impl Sandbox {
         self.with(|model, now| model.rerequest_suite(sha, login, now))
     }
 
-    pub fn request_action(
-        &self,
-        check_run: u64,
-        identifier: &str,
-        login: &str,
-    ) -> Result<(), Refusal> {
+    pub fn request_action(&self, check_run: u64, identifier: &str, login: &str) -> Result<(), Refusal> {
         self.with(|model, now| model.request_action(check_run, identifier, login, now))
     }
 
@@ -545,43 +507,23 @@ impl Sandbox {
             .deployments
             .values()
             .rev()
-            .map(|one| {
-                (
-                    one.clone(),
-                    model.statuses_of(one.id).into_iter().cloned().collect(),
-                )
-            })
+            .map(|one| (one.clone(), model.statuses_of(one.id).into_iter().cloned().collect()))
             .collect()
     }
 
     /// The latest check run of each name on a commit.
     pub fn check_runs(&self, sha: &str) -> Vec<CheckRun> {
-        self.shared
-            .model()
-            .check_runs_of(sha, true)
-            .into_iter()
-            .cloned()
-            .collect()
+        self.shared.model().check_runs_of(sha, true).into_iter().cloned().collect()
     }
 
     /// Comments of a pull request or issue, oldest first.
     pub fn comments(&self, number: u64) -> Vec<Comment> {
-        self.shared
-            .model()
-            .comments
-            .values()
-            .filter(|comment| comment.number == number)
-            .cloned()
-            .collect()
+        self.shared.model().comments.values().filter(|comment| comment.number == number).cloned().collect()
     }
 
     /// Head SHA of a pull request.
     pub fn head_sha(&self, number: u64) -> Option<String> {
-        self.shared
-            .model()
-            .pulls
-            .get(&number)
-            .map(|pull| pull.head_sha.clone())
+        self.shared.model().pulls.get(&number).map(|pull| pull.head_sha.clone())
     }
 }
 
@@ -600,11 +542,7 @@ fn open_first(model: &mut Model, world: &World, count: usize, now: i64) -> Resul
         }
         World::Own { replay, .. } => {
             // Replayed commits stand on each other, so the next opens when the one before is closed.
-            let count = if replay.is_some() {
-                count.min(1)
-            } else {
-                count
-            };
+            let count = if replay.is_some() { count.min(1) } else { count };
             for _ in 0..count {
                 model.open_next_waiting(now);
             }

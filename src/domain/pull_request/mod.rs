@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 
 mod commands;
 mod judge;
+#[cfg(test)]
+mod tests;
 
 /// How many comments with commands are remembered.
 const COMMANDS_KEPT: usize = 50;

@@ -29,16 +29,33 @@ fn policy(judged: &Judged, draft: bool) -> CheckContent {
     let proposed = judged.proposed_policy.as_deref().unwrap_or_default();
     let broken = proposed.iter().filter(|p| p.severity == Severity::Error).count();
     let count = |wanted: Outcome| judged.rules.iter().filter(|r| r.outcome == wanted).count();
-    let (failed, pending, warned) = (count(Outcome::Fail), count(Outcome::Pending), count(Outcome::Warn));
-    let bad = failed + broken > 0;
-    let conclusion = match (draft, bad || pending > 0) {
+    let conclusion = match (draft, count(Outcome::Fail) + count(Outcome::Pending) + broken > 0) {
         (false, true) => CheckConclusion::Failure,
         (true, true) => CheckConclusion::Neutral,
         (true | false, false) => CheckConclusion::Success,
     };
+    let mut title = findings(judged);
+    if draft {
+        title.push_str(" (draft: nothing blocks yet)");
+    }
+    CheckContent {
+        conclusion,
+        title: sentence_case(&title),
+        summary: policy_summary(judged),
+        text: None,
+        annotations: proposed.iter().filter_map(annotation).collect(),
+    }
+}
+
+/// What the rules found, in a few words, for instance `2 rules not met, 1 rule waiting for a review`.
+pub fn findings(judged: &Judged) -> String {
+    let proposed = judged.proposed_policy.as_deref().unwrap_or_default();
+    let broken = proposed.iter().any(|p| p.severity == Severity::Error);
+    let count = |wanted: Outcome| judged.rules.iter().filter(|r| r.outcome == wanted).count();
+    let (failed, pending, warned) = (count(Outcome::Fail), count(Outcome::Pending), count(Outcome::Warn));
     let mut parts = Vec::new();
     let rules = |n: usize| if n == 1 { "1 rule".to_owned() } else { format!("{n} rules") };
-    if broken > 0 {
+    if broken {
         parts.push("the proposed policy file is broken".to_owned());
     }
     if failed > 0 {
@@ -53,17 +70,7 @@ fn policy(judged: &Judged, draft: bool) -> CheckContent {
     if parts.is_empty() {
         parts.push(if judged.rules.is_empty() { "no rules".to_owned() } else { "all rules are met".to_owned() });
     }
-    let mut title = parts.join(", ");
-    if draft {
-        title.push_str(" (draft: nothing blocks yet)");
-    }
-    CheckContent {
-        conclusion,
-        title: sentence_case(&title),
-        summary: policy_summary(judged),
-        text: None,
-        annotations: proposed.iter().filter_map(annotation).collect(),
-    }
+    parts.join(", ")
 }
 
 fn policy_summary(judged: &Judged) -> String {
@@ -196,7 +203,8 @@ pub fn percent(probability: f64) -> String {
 /// The reasons that weigh most, for instance `adds 412 lines (+8)`.
 pub fn main_reasons(reasons: &[Reason], count: usize) -> Vec<String> {
     let weighty = reasons.iter().filter(|r| r.points.abs() >= 0.5);
-    weighty.take(count).map(|r| format!("{} ({:+.0} points)", text(&r.text), r.points)).collect()
+    let points = |r: &Reason| if (0.5..1.5).contains(&r.points.abs()) { "point" } else { "points" };
+    weighty.take(count).map(|r| format!("{} ({:+.0} {})", text(&r.text), r.points, points(r))).collect()
 }
 
 fn sentence_case(words: &str) -> String {

@@ -2,12 +2,13 @@
 //!
 //! Knows what was judged and what the pipelines said. Must never decide anything.
 
-use super::check::{band_name, main_reasons, percent};
+use super::check::{POLICY_CHECK, band_name, findings, main_reasons, percent};
 use super::release::row;
 use crate::domain::effect::{Content, Target};
 use crate::domain::facts::PullSnapshot;
 use crate::domain::ids::ServiceName;
 use crate::domain::markdown::code;
+use crate::domain::policy::rules::Outcome;
 use crate::domain::policy::{Band, EnvironmentPolicy, POLICY_PATH};
 use crate::domain::pull_request::{Judged, PullState};
 use crate::domain::release::gate::who_may;
@@ -17,9 +18,7 @@ use crate::domain::risk::Judgement;
 pub fn view(state: &PullState) -> Option<(Target, Content)> {
     let (pull, judged) = (state.pull.as_ref()?, state.judged.as_ref()?);
     let mut parts = vec![risk(judged)];
-    if let Some(note) = policy_note(judged) {
-        parts.push(note);
-    }
+    parts.extend(policy_notes(judged));
     parts.push(after(state, pull, judged));
     parts.push("<sub>`/plimsoll help` lists what can be asked here.</sub>".to_owned());
     Some((Target::LivingComment { number: state.number }, Content::Comment(parts.join("\n\n"))))
@@ -52,11 +51,21 @@ fn lamp(band: Band) -> &'static str {
     }
 }
 
-fn policy_note(judged: &Judged) -> Option<String> {
-    if !judged.policy_problems.is_empty() {
-        return Some("⚠️ The policy file on the default branch is broken; the last good one stays in force. The check `plimsoll/policy` says where.".into());
+/// What the rules want, when they want something; the check run has the rest.
+fn policy_notes(judged: &Judged) -> Vec<String> {
+    let mut notes = Vec::new();
+    let proposed = judged.proposed_policy.as_deref().unwrap_or_default();
+    let unmet = judged.rules.iter().any(|r| matches!(r.outcome, Outcome::Fail | Outcome::Pending | Outcome::Warn));
+    if unmet || !proposed.is_empty() {
+        notes.push(format!("**Policy**: {}; the check `{POLICY_CHECK}` says how to mend it.", findings(judged)));
     }
-    None
+    if !judged.policy_problems.is_empty() {
+        notes.push(format!(
+            "⚠️ The policy file on the default branch is broken; the last good one stays in force. The check \
+             `{POLICY_CHECK}` says where."
+        ));
+    }
+    notes
 }
 
 fn after(state: &PullState, pull: &PullSnapshot, judged: &Judged) -> String {
@@ -94,8 +103,7 @@ fn after(state: &PullState, pull: &PullSnapshot, judged: &Judged) -> String {
 fn environment(policy: &EnvironmentPolicy) -> String {
     let mut notes = Vec::new();
     if let Some(requirement) = &policy.approval {
-        let people = if requirement.count == 1 { "one".to_owned() } else { requirement.count.to_string() };
-        notes.push(format!("{people} of {} must approve", who_may(requirement)));
+        notes.push(format!("approval of {} by {}", requirement.count, who_may(requirement)));
     }
     if policy.rollout.len() > 1 {
         let steps: Vec<String> = policy.rollout.iter().map(|p| format!("{p} %")).collect();

@@ -4,16 +4,12 @@
 use serde_json::{Value, json};
 
 use super::people::Kind;
-use super::{
-    CheckRun, Comment, InstallationState, Issue, Model, Pull, PullState, Reaction, Review, Run,
-};
+use super::{CheckRun, Comment, InstallationState, Issue, Model, Pull, PullState, Reaction, Review, Run};
 use crate::sandbox::history::{Commit, FileChange, FileStatus, Signature};
 
 /// A time as GitHub writes it: UTC, whole seconds.
 pub fn rfc3339(at_ms: i64) -> String {
-    jiff::Timestamp::from_second(at_ms.div_euclid(1000))
-        .unwrap_or_default()
-        .to_string()
+    jiff::Timestamp::from_second(at_ms.div_euclid(1000)).unwrap_or_default().to_string()
 }
 
 /// A text, or null.
@@ -33,11 +29,7 @@ fn time_or_null(at: Option<i64>) -> Value {
 impl Model {
     /// API address of something in the repository.
     pub fn repository_url(&self, rest: &str) -> String {
-        format!(
-            "{}/repos/{}{rest}",
-            self.api_url,
-            self.repository.full_name()
-        )
+        format!("{}/repos/{}{rest}", self.api_url, self.repository.full_name())
     }
 
     /// Page of something in the repository.
@@ -51,10 +43,7 @@ impl Model {
             Some(user) => (user.id, user.login.as_str(), user.kind),
             None => (10_137, login, Kind::User),
         };
-        let escaped = login
-            .replace('[', "%5B")
-            .replace(']', "%5D")
-            .replace(' ', "%20");
+        let escaped = login.replace('[', "%5B").replace(']', "%5D").replace(' ', "%20");
         let url = format!("{}/users/{escaped}", self.api_url);
         json!({
             "login": login,
@@ -288,12 +277,8 @@ impl Model {
             PullState::Merged { at, sha, .. } => (Some(*at), Some(*at), Some(sha.as_str())),
         };
         let owner = &self.repository.owner;
-        let mut head = self.branch_json(
-            pull.fork_of.as_deref().unwrap_or(owner),
-            &pull.head_ref,
-            &pull.head_sha,
-            repository,
-        );
+        let mut head =
+            self.branch_json(pull.fork_of.as_deref().unwrap_or(owner), &pull.head_ref, &pull.head_sha, repository);
         if let Some(fork) = &pull.fork_of {
             head["repo"]["fork"] = json!(true);
             head["repo"]["id"] = json!(self.repository.id + 1);
@@ -369,17 +354,9 @@ impl Model {
 
     fn add_counts(&self, shown: &mut Value, pull: &Pull) {
         let comparison = self.pull_comparison(pull.number).ok();
-        let files = comparison
-            .as_ref()
-            .map(|c| c.files.as_slice())
-            .unwrap_or_default();
-        let base = self
-            .history
-            .branch(&pull.base_ref)
-            .unwrap_or_else(|| pull.base_sha.clone());
-        let mergeable = pull
-            .is_open()
-            .then(|| self.history.is_mergeable(&base, &pull.head_sha));
+        let files = comparison.as_ref().map(|c| c.files.as_slice()).unwrap_or_default();
+        let base = self.history.branch(&pull.base_ref).unwrap_or_else(|| pull.base_sha.clone());
+        let mergeable = pull.is_open().then(|| self.history.is_mergeable(&base, &pull.head_sha));
         let merged_by = match &pull.state {
             PullState::Merged { by, .. } => self.user_json(by),
             PullState::Open | PullState::Closed { .. } => Value::Null,
@@ -408,7 +385,8 @@ impl Model {
 
     /// The few facts of pull requests that check runs and workflow runs name; none for forks.
     pub fn pulls_of_sha_json(&self, sha: &str) -> Vec<Value> {
-        let repository = json!({ "id": self.repository.id, "url": self.repository_url(""), "name": self.repository.name });
+        let repository =
+            json!({ "id": self.repository.id, "url": self.repository_url(""), "name": self.repository.name });
         self.pulls
             .values()
             .filter(|pull| pull.is_open() && pull.head_sha == sha && pull.fork_of.is_none())
@@ -454,10 +432,8 @@ impl Model {
     pub fn commit_json(&self, commit: &Commit) -> Value {
         let url = self.repository_url(&format!("/commits/{}", commit.sha));
         let html = self.page_url(&format!("/commit/{}", commit.sha));
-        let login = |who: &Signature| {
-            self.user_by_email(&who.email)
-                .map_or(Value::Null, |user| self.user_json(&user.login))
-        };
+        let login =
+            |who: &Signature| self.user_by_email(&who.email).map_or(Value::Null, |user| self.user_json(&user.login));
         json!({
             "sha": commit.sha,
             "node_id": format!("C_kwDO{}", commit.sha),
@@ -499,10 +475,7 @@ impl Model {
     }
 
     pub fn review_json(&self, review: &Review) -> Value {
-        let html = self.page_url(&format!(
-            "/pull/{}#pullrequestreview-{}",
-            review.number, review.id
-        ));
+        let html = self.page_url(&format!("/pull/{}#pullrequestreview-{}", review.number, review.id));
         let pull = self.repository_url(&format!("/pulls/{}", review.number));
         json!({
             "id": review.id,
@@ -522,11 +495,7 @@ impl Model {
     pub fn comment_json(&self, comment: &Comment) -> Value {
         let url = self.repository_url(&format!("/issues/comments/{}", comment.id));
         let by_app = comment.author == self.app.bot_login();
-        let kind = if self.pulls.contains_key(&comment.number) {
-            "pull"
-        } else {
-            "issues"
-        };
+        let kind = if self.pulls.contains_key(&comment.number) { "pull" } else { "issues" };
         json!({
             "id": comment.id,
             "node_id": node("IC", comment.id),
@@ -544,18 +513,10 @@ impl Model {
     }
 
     fn reactions_json(&self, comment: u64, url: &str) -> Value {
-        let of: Vec<&Reaction> = self
-            .reactions
-            .values()
-            .filter(|reaction| reaction.comment == comment)
-            .collect();
+        let of: Vec<&Reaction> = self.reactions.values().filter(|reaction| reaction.comment == comment).collect();
         let mut shown = json!({ "url": format!("{url}/reactions"), "total_count": of.len() });
         for content in super::talk::REACTIONS {
-            shown[content] = json!(
-                of.iter()
-                    .filter(|reaction| reaction.content == content)
-                    .count()
-            );
+            shown[content] = json!(of.iter().filter(|reaction| reaction.content == content).count());
         }
         shown
     }
@@ -650,23 +611,12 @@ impl Model {
         let runs = self.check_runs_of(sha, true);
         let url = self.repository_url(&format!("/check-suites/{id}"));
         let done = !runs.is_empty() && runs.iter().all(|run| run.status == "completed");
-        let failed = runs.iter().find_map(|run| {
-            run.conclusion
-                .as_deref()
-                .filter(|c| !matches!(*c, "success" | "neutral" | "skipped"))
-        });
-        let branch = self
-            .pulls
-            .values()
-            .find(|pull| pull.head_sha == sha)
-            .map(|pull| pull.head_ref.clone());
-        let branch = branch.or_else(|| {
-            self.history
-                .branches()
-                .into_iter()
-                .find(|(_, tip)| tip == sha)
-                .map(|(name, _)| name)
-        });
+        let failed = runs
+            .iter()
+            .find_map(|run| run.conclusion.as_deref().filter(|c| !matches!(*c, "success" | "neutral" | "skipped")));
+        let branch = self.pulls.values().find(|pull| pull.head_sha == sha).map(|pull| pull.head_ref.clone());
+        let branch =
+            branch.or_else(|| self.history.branches().into_iter().find(|(_, tip)| tip == sha).map(|(name, _)| name));
         json!({
             "id": id,
             "node_id": node("CS", id),
@@ -905,10 +855,7 @@ const REPOSITORY_URLS: [(&str, &str); 36] = [
     ("languages_url", "/languages"),
     ("merges_url", "/merges"),
     ("milestones_url", "/milestones{/number}"),
-    (
-        "notifications_url",
-        "/notifications{?since,all,participating}",
-    ),
+    ("notifications_url", "/notifications{?since,all,participating}"),
     ("pulls_url", "/pulls{/number}"),
     ("releases_url", "/releases{/id}"),
     ("stargazers_url", "/stargazers"),
