@@ -36,8 +36,8 @@ use self::hooks::HookSettings;
 use self::keys::AppKey;
 use self::log::Recorded;
 use self::model::{
-    CheckRun, Comment, Deployment, DeploymentStatus, Manners, Model, Permission, PullEdit, Refusal,
-    Run, RunTimes,
+    CheckRun, Comment, Deployment, DeploymentStatus, Manners, Model, Permission, PullEdit,
+    PullWish, Refusal, Run, RunTimes,
 };
 
 /// What repository the sandbox starts with.
@@ -436,7 +436,17 @@ impl Sandbox {
     ) -> Result<u64, Refusal> {
         self.with(|model, now| {
             let base = model.repository.default_branch.clone();
-            model.open_pull(branch, &base, title, Some(body), author, false, now)
+            model.open_pull(
+                &PullWish {
+                    head: branch,
+                    base: &base,
+                    title,
+                    body: Some(body),
+                    author,
+                    draft: false,
+                },
+                now,
+            )
         })
     }
 
@@ -595,7 +605,17 @@ fn open_first(model: &mut Model, world: &World, count: usize, now: i64) -> Resul
     match world {
         World::Made | World::Git { .. } => {
             for (branch, title, body, author) in seed::PULLS.into_iter().take(count) {
-                model.open_pull(branch, "main", title, Some(body), author, false, now)?;
+                model.open_pull(
+                    &PullWish {
+                        head: branch,
+                        base: "main",
+                        title,
+                        body: Some(body),
+                        author,
+                        draft: false,
+                    },
+                    now,
+                )?;
             }
         }
         World::Own { replay, .. } => {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::faults::{Fault, Trouble};
 use super::history::MadeHistory;
 use super::keys::AppKey;
-use super::model::{Model, PullState, RunState};
+use super::model::{Model, PullState, PullWish, RunState};
 use super::{Clock, Sandbox, SandboxOptions, World, api, seed};
 
 const NOW: i64 = 1_790_000_000_000;
@@ -43,7 +43,17 @@ impl Client {
         let (branch, title, body, author) = seed::PULLS[0];
         let number = client
             .model
-            .open_pull(branch, "main", title, Some(body), author, false, NOW)
+            .open_pull(
+                &PullWish {
+                    head: branch,
+                    base: "main",
+                    title,
+                    body: Some(body),
+                    author,
+                    draft: false,
+                },
+                NOW,
+            )
             .unwrap();
         (client, number)
     }
@@ -990,4 +1000,148 @@ fn a_real_repository_serves_the_same_world() {
     replay.merge(1, "linus").unwrap();
     assert_eq!(titles(&replay).len(), 2);
     assert_eq!(summary(&replay, 2), summary(&sandbox, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn pages_show_and_obey_people_and_escape_what_is_hostile() {
+    let sandbox = sandbox();
+    let hostile = "<script>alert(1)</script> \"'><img src=x onerror=alert(1)>";
+    sandbox.comment(1, "mallory", hostile).unwrap();
+    sandbox
+        .edit_pull(
+            1,
+            super::PullEdit {
+                title: Some(hostile.to_owned()),
+                ..Default::default()
+            },
+            "mallory",
+        )
+        .unwrap();
+    let sha = sandbox.head_sha(1).unwrap();
+    let id = sandbox.with(|model, now| {
+        let output = super::model::OutputWish {
+            title: Some(hostile.to_owned()),
+            summary: Some(format!("**low** {hostile}")),
+            text: Some("| a |\n|---|\n| b |".to_owned()),
+            annotations: Vec::new(),
+        };
+        let wish = super::model::CheckRunWish {
+            name: Some("plimsoll/risk".to_owned()),
+            head_sha: Some(sha),
+            conclusion: Some("neutral".to_owned()),
+            output: Some(output),
+            ..Default::default()
+        };
+        let inputs = [("environment", hostile), ("service", "api"), ("sha", "abc")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        model
+            .dispatch("deploy.yml", "main", inputs.into(), "ada", now)
+            .unwrap();
+        model
+            .create_deployment(
+                super::model::DeploymentWish::of("main", "staging"),
+                "ada",
+                now,
+            )
+            .unwrap();
+        model.create_check_run(wish, now).unwrap()
+    });
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let base = sandbox.web_url();
+    let run = sandbox.runs()[0].id;
+    for page in [
+        "",
+        "/pull/1",
+        "/actions",
+        &format!("/actions/runs/{run}"),
+        "/deployments",
+        "/deliveries",
+        "/commit/main",
+    ] {
+        let answer = http.get(format!("{base}{page}")).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{page}");
+        assert!(
+            answer.headers()["content-security-policy"]
+                .to_str()
+                .unwrap()
+                .starts_with("default-src 'none'")
+        );
+        let html = answer.text().await.unwrap();
+        assert!(
+            !html.contains("<script>alert") && !html.contains("<img") && !html.contains("http://x"),
+            "{page}: {html}"
+        );
+    }
+    let html = http
+        .get(format!("{base}/pull/1"))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(
+        html.contains("<strong>low</strong>") && html.contains("<td>b</td>"),
+        "{html}"
+    );
+    let press = |path: &str, form: &str, site: &'static str| {
+        let request = http
+            .post(format!("{base}{path}"))
+            .header("sec-fetch-site", site)
+            .body(form.to_owned());
+        async move { request.send().await.unwrap().status().as_u16() }
+    };
+    let comment = "login=grace&body=%2Fplimsoll+status%0D%0Aplease";
+    assert_eq!(press("/pull/1/comment", comment, "cross-site").await, 403);
+    assert_eq!(press("/pull/1/comment", comment, "same-origin").await, 303);
+    assert_eq!(
+        sandbox.comments(1).last().unwrap().body,
+        "/plimsoll status\nplease"
+    );
+    assert_eq!(
+        press("/pull/1/comment", "login=nobody&body=x", "same-origin").await,
+        422
+    );
+    assert_eq!(
+        press(&format!("/checks/{id}/rerun"), "login=ada", "same-origin").await,
+        303
+    );
+    assert_eq!(
+        press(&format!("/actions/runs/{run}/fails"), "", "same-origin").await,
+        303
+    );
+    assert!(sandbox.runs()[0].fails);
+    assert_eq!(
+        press(
+            "/actions/failing",
+            "environment=staging&what=all",
+            "same-origin"
+        )
+        .await,
+        303
+    );
+    assert_eq!(
+        press("/pull/1/merge", "login=mallory", "same-origin").await,
+        403
+    );
+    assert_eq!(
+        press("/pull/1/merge", "login=grace&method=merge", "same-origin").await,
+        303
+    );
+    assert_eq!(
+        press("/pull/1/merge", "login=grace&method=merge", "same-origin").await,
+        405
+    );
+    let rebound = http
+        .post(format!("{base}/pull/1/comment"))
+        .header("host", "evil.example")
+        .body(comment)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(rebound.status(), 403);
 }

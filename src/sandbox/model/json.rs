@@ -212,7 +212,14 @@ impl Model {
             InstallationState::Suspended { at, by } => (Some(*at), self.user_json(by)),
             InstallationState::Active | InstallationState::Deleted => (None, Value::Null),
         };
-        let owner = self.user_json(&self.repository.owner);
+        let mut owner = self.user_json(&self.repository.owner);
+        // Where installations are listed, GitHub's description asks of every account what only an
+        // enterprise has.
+        let at = rfc3339(installation.created_at);
+        extend(
+            &mut owner,
+            json!({ "name": self.repository.owner, "slug": self.repository.owner, "created_at": at, "updated_at": at }),
+        );
         json!({
             "id": installation.id,
             "node_id": node("I", installation.id),
@@ -753,7 +760,7 @@ impl Model {
             return Value::Null;
         };
         let deployment = self.repository_url(&format!("/deployments/{}", status.deployment));
-        json!({
+        let mut shown = json!({
             "id": id,
             "node_id": node("DES", id),
             "url": format!("{deployment}/statuses/{id}"),
@@ -761,15 +768,22 @@ impl Model {
             "creator": self.user_json(&status.creator),
             "description": status.description,
             "environment": status.environment,
-            "target_url": status.log_url,
-            "log_url": status.log_url,
-            "environment_url": status.environment_url,
+            // GitHub says "" where there is none, though its own description wants an address here.
+            "target_url": self.page_url("/deployments"),
             "created_at": rfc3339(status.created_at),
             "updated_at": rfc3339(status.created_at),
             "deployment_url": deployment,
             "repository_url": self.repository_url(""),
             "performed_via_github_app": Value::Null,
-        })
+        });
+        if !status.log_url.is_empty() {
+            shown["target_url"] = json!(status.log_url);
+            shown["log_url"] = json!(status.log_url);
+        }
+        if !status.environment_url.is_empty() {
+            shown["environment_url"] = json!(status.environment_url);
+        }
+        shown
     }
 
     pub fn environment_json(&self, key: &str) -> Value {

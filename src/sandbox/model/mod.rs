@@ -21,7 +21,7 @@ pub use deployments::{
 pub use hooks::{Delivery, DeliveryResult, OutgoingEvent};
 pub use json::{encoded, encoded_path, rfc3339, text_or_null};
 pub use people::{Kind, Permission, Team, User};
-pub use pulls::{PULL_COMMITS_MAX, PULL_FILES_MAX, Pull, PullEdit, PullState};
+pub use pulls::{PULL_COMMITS_MAX, PULL_FILES_MAX, Pull, PullEdit, PullState, PullWish};
 pub use runs::{Dispatch, Run, RunState, RunTimes, Workflow, plain};
 pub use talk::{Comment, Issue, Label, Reaction, Review};
 
