@@ -9,6 +9,8 @@ mod checks;
 mod deployments;
 mod hooks;
 mod json;
+mod json_pulls;
+mod json_work;
 mod people;
 mod pulls;
 mod runs;
@@ -223,6 +225,8 @@ pub struct Model {
     pub deployment_statuses: BTreeMap<u64, DeploymentStatus>,
     pub environments: BTreeMap<String, Environment>,
     pub workflow_ids: BTreeMap<String, u64>,
+    /// Workflow files as parsed, by path and blob.
+    workflows_read: BTreeMap<(String, String), Workflow>,
     pub runs: BTreeMap<u64, Run>,
     pub run_times: RunTimes,
     /// Runs to fail: of this environment, or of any.
@@ -300,6 +304,7 @@ impl Model {
             deployment_statuses: BTreeMap::new(),
             environments: BTreeMap::new(),
             workflow_ids: BTreeMap::new(),
+            workflows_read: BTreeMap::new(),
             runs: BTreeMap::new(),
             run_times: RunTimes::default(),
             to_fail: Vec::new(),
