@@ -283,7 +283,11 @@ fn a_check_run_keeps_githubs_limits_and_adds_annotations() {
     assert_eq!(done["pull_requests"][0]["number"], number);
     assert_eq!(
         client.events(),
-        ["check_run.created", "check_run.completed"]
+        [
+            "check_run.created",
+            "check_run.completed",
+            "check_suite.completed"
+        ]
     );
     let long = json!({ "title": "t", "summary": "x".repeat(65_536) });
     assert_eq!(client.send("PATCH", &one, json!({ "output": long })).0, 422);
