@@ -9,6 +9,7 @@ use crate::sandbox::history::FileChange;
 use crate::sandbox::model::{
     CheckRun, DeliveryResult, Model, Pull, PullState, Refusal, Run, RunState, rfc3339,
 };
+use crate::sandbox::seed;
 
 type Html = Result<String, askama::Error>;
 
@@ -133,8 +134,11 @@ pub(super) fn home(model: &Model, site: Site, now: i64) -> Html {
     .render()
 }
 
-/// Title and text for a pull request of a branch: its last commit's.
+/// Title and text for a pull request of a branch: those of the shop's story, or its last commit's.
 pub(super) fn title_for(model: &Model, branch: &str) -> (String, String) {
+    if let Some((_, title, body, _)) = seed::PULLS.into_iter().find(|(name, ..)| *name == branch) {
+        return (title.to_owned(), body.to_owned());
+    }
     let commit = model
         .history
         .branch(branch)
