@@ -261,11 +261,17 @@ pub const PULLS: [(&str, &str, &str, &str); 3] = [
 /// The small shop on a given history, which must be empty. No pull request is open yet.
 pub fn small_shop(mut history: Box<dyn History + Send>, now: i64) -> Result<Model, HistoryError> {
     fill(&mut *history, now)?;
+    Ok(shop_on(history, now))
+}
+
+/// The people and environments of the small shop around a history that [`fill`] has filled: a
+/// simulation fills one `MadeHistory` and clones it for every world.
+pub fn shop_on(history: Box<dyn History + Send>, now: i64) -> Model {
     let mut model = Model::new(history, "acme", "shop", "main", now);
     add_people(&mut model);
     model.ensure_environment("staging", now);
     model.ensure_environment("production", now);
-    Ok(model)
+    model
 }
 
 /// Somebody's own repository, cloned bare into `folder`. Its branches wait as pull requests; with

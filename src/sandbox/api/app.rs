@@ -176,6 +176,7 @@ fn delivery_item(call: &Call<'_>, delivery: &Delivery) -> Value {
 }
 
 pub(super) fn deliveries(call: &mut Call<'_>) -> Answer {
+    call.model.forget_old_deliveries(call.now);
     let per_page = call.query_number("per_page", 30).clamp(1, 100);
     let before = match call.query("cursor") {
         None => u64::MAX,

@@ -286,6 +286,7 @@ impl Model {
         let Some(run) = self.check_runs.get(&id) else {
             return;
         };
+        let sha = run.head_sha.clone();
         let mut shown = self.check_run_json(run);
         shown["check_suite"] = self.suite_json(&run.head_sha);
         let mut payload = json!({ "check_run": shown });
@@ -294,6 +295,15 @@ impl Model {
         }
         let bot = self.app.bot_login();
         self.send("check_run", Some(action), payload, by.unwrap_or(&bot), now);
+        let suite_is_done = action == "completed"
+            && self.manners.requests_suites
+            && self
+                .check_runs_of(&sha, true)
+                .iter()
+                .all(|run| run.status == "completed");
+        if suite_is_done {
+            self.suite_event(&sha, "completed", &bot, now);
+        }
     }
 
     /// Check runs of a commit, newest first; only the latest of each name when `latest`.

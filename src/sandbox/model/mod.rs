@@ -9,6 +9,8 @@ mod checks;
 mod deployments;
 mod hooks;
 mod json;
+mod json_pulls;
+mod json_work;
 mod people;
 mod pulls;
 mod runs;
@@ -19,7 +21,7 @@ pub use deployments::{Created, Deployment, DeploymentStatus, DeploymentWish, Env
 pub use hooks::{Delivery, DeliveryResult, OutgoingEvent};
 pub use json::{encoded, encoded_path, rfc3339, text_or_null};
 pub use people::{Kind, Permission, Team, User};
-pub use pulls::{PULL_COMMITS_MAX, PULL_FILES_MAX, Pull, PullEdit, PullState};
+pub use pulls::{PULL_COMMITS_MAX, PULL_FILES_MAX, Pull, PullEdit, PullState, PullWish};
 pub use runs::{Dispatch, Run, RunState, RunTimes, Workflow, plain};
 pub use talk::{Comment, Issue, Label, Reaction, Review};
 
@@ -208,6 +210,8 @@ pub struct Model {
     pub deployment_statuses: BTreeMap<u64, DeploymentStatus>,
     pub environments: BTreeMap<String, Environment>,
     pub workflow_ids: BTreeMap<String, u64>,
+    /// Workflow files as parsed, by path and blob.
+    workflows_read: BTreeMap<(String, String), Workflow>,
     pub runs: BTreeMap<u64, Run>,
     pub run_times: RunTimes,
     /// Runs to fail: of this environment, or of any.
@@ -277,6 +281,7 @@ impl Model {
             deployment_statuses: BTreeMap::new(),
             environments: BTreeMap::new(),
             workflow_ids: BTreeMap::new(),
+            workflows_read: BTreeMap::new(),
             runs: BTreeMap::new(),
             run_times: RunTimes::default(),
             to_fail: Vec::new(),

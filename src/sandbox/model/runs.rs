@@ -132,9 +132,13 @@ impl Model {
     }
 
     fn workflow_at(&mut self, sha: &str, path: &str) -> Option<Workflow> {
-        let Some(Entry::File { bytes, .. }) = self.history.read(sha, path) else {
+        let Some(Entry::File { sha: blob, bytes }) = self.history.read(sha, path) else {
             return None;
         };
+        let key = (path.to_owned(), blob);
+        if let Some(known) = self.workflows_read.get(&key) {
+            return Some(known.clone());
+        }
         let text = String::from_utf8_lossy(&bytes);
         let file: WorkflowFile = serde_saphyr::from_str(&text).ok()?;
         let id = match self.workflow_ids.get(path) {
@@ -145,13 +149,15 @@ impl Model {
                 id
             }
         };
-        Some(Workflow {
+        let workflow = Workflow {
             id,
             name: file.name.unwrap_or_else(|| path.to_owned()),
             path: path.to_owned(),
             run_name: file.run_name,
             dispatch: file.on.as_ref().and_then(dispatch_inputs),
-        })
+        };
+        self.workflows_read.insert(key, workflow.clone());
+        Some(workflow)
     }
 
     /// A workflow by its number or file name.
