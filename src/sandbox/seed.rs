@@ -7,7 +7,7 @@ use super::history::{GitHistory, History, HistoryError, Signature};
 use super::model::{Kind, Model, Permission, WaitingPull};
 
 /// The policy file of the small shop.
-pub const POLICY: &str = r#"# Who may ship what, and how. See PRODUCT.md.
+pub const POLICY: &str = r#"# Who may ship what, and how.
 version: 1
 services:
   api: { paths: ["services/api/**", "libs/**"] }
