@@ -1,6 +1,5 @@
 //! GitHub Deployments of a pipeline as GitHub shows them.
 
-use super::release::rolling;
 use crate::domain::effect::{Content, DeploymentContent, DeploymentState, Target};
 use crate::domain::release::{PipelineState, Stage, StagePhase, StepPhase};
 
@@ -34,7 +33,11 @@ fn status(stage: &Stage) -> Option<(DeploymentState, String)> {
                 // A later step: the deployment was seen running in the one before.
                 StepPhase::Creating | StepPhase::Dispatching { .. } | StepPhase::Finding { .. } => false,
             };
-            (seen || rollout.step > 0).then(|| (DeploymentState::InProgress, rolling(stage, rollout)))
+            // One status a step, whatever the step is doing: each costs a write.
+            let steps = stage.policy.rollout.len();
+            let percent = stage.policy.rollout.get(rollout.step).copied().unwrap_or(100);
+            let step = if steps > 1 { format!(": step {} of {steps} ({percent} %)", rollout.step + 1) } else { String::new() };
+            (seen || rollout.step > 0).then(|| (DeploymentState::InProgress, format!("is being rolled out{step}")))
         }
         StagePhase::Succeeded { .. } => Some((DeploymentState::Success, "is live".to_owned())),
         StagePhase::Failed { why, .. } => Some((DeploymentState::Failure, format!("failed: {why}"))),
