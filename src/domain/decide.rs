@@ -9,6 +9,7 @@ use super::ids::*;
 use super::pull_request::{self, PullState};
 use super::release::{Answer, Asked, PipelineState, Said, advance, turn};
 use super::repository::{self, RepositoryState};
+use super::state::State;
 use super::view::{self, Published};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -24,15 +25,6 @@ pub struct Lane {
     pub installation: Option<InstallationId>,
     pub state: State,
     pub published: Published,
-}
-
-/// The state of a lane.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    Repository(Box<RepositoryState>),
-    PullRequest(Box<PullState>),
-    Pipeline(Box<PipelineState>),
 }
 
 /// What one event leads to.

@@ -16,4 +16,5 @@ pub mod pull_request;
 pub mod release;
 pub mod repository;
 pub mod risk;
+pub mod state;
 pub mod view;

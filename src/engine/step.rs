@@ -5,7 +5,8 @@
 use super::ports::{
     Arrival, ArrivalId, ClaimedLane, Clock, GitHub, GitHubError, Holder, Source, Store, StoreError, TurnCommit,
 };
-use crate::domain::decide::{self, FORMAT, Lane, State};
+use crate::domain::decide::{self, FORMAT, Lane};
+use crate::domain::state::State;
 use crate::domain::effect::{Effect, Work};
 use crate::domain::event::Event;
 use crate::domain::facts::{Absence, Fact, Facts, Need};

@@ -1,7 +1,8 @@
 //! A pull request as sentences: events are played, and what people would read is compared word for word.
 
 use super::*;
-use crate::domain::decide::{State, decide, needs};
+use crate::domain::decide::{decide, needs};
+use crate::domain::state::State;
 use crate::domain::effect::{Act, Content, Target};
 use crate::domain::event::{Change, StageBrief, StageStanding};
 use crate::domain::facts::*;

@@ -3,7 +3,7 @@
 //! Knows states and Markdown. Must never decide: a view is a function of the state alone, and what is published is
 //! the difference between two views.
 
-use super::decide::State;
+use super::state::State;
 use super::effect::{Content, Publish, Target};
 use serde::{Deserialize, Serialize};
 
