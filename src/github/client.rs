@@ -197,11 +197,9 @@ impl Client {
             Ok(answer) => answer,
             Err(fault) => return Err(call.fault(&fault)),
         };
-        if status == StatusCode::NOT_MODIFIED {
-            if let Some(kept) = kept {
-                session.limits.learn(self.now(), status, &headers, "");
-                return Ok(Reply { status: StatusCode::OK, body: kept.body, next: kept.next });
-            }
+        if let (StatusCode::NOT_MODIFIED, Some(kept)) = (status, kept) {
+            session.limits.learn(self.now(), status, &headers, "");
+            return Ok(Reply { status: StatusCode::OK, body: kept.body, next: kept.next });
         }
         self.judged(by, session, call, status, &headers, body)
     }
@@ -229,11 +227,10 @@ impl Client {
         }
         let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let next = text(header::LINK).and_then(path::next_query);
-        if call.method == Method::GET && status == StatusCode::OK {
-            if let Some(etag) = text(header::ETAG) {
-                let kept = Kept { etag: etag.to_owned(), body: body.clone(), next: next.clone() };
-                self.shared.etags.put(by.number(), &call.path, kept);
-            }
+        let cacheable = call.method == Method::GET && status == StatusCode::OK;
+        if let Some(etag) = text(header::ETAG).filter(|_| cacheable) {
+            let kept = Kept { etag: etag.to_owned(), body: body.clone(), next: next.clone() };
+            self.shared.etags.put(by.number(), &call.path, kept);
         }
         Ok(Reply { status, body, next })
     }

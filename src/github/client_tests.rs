@@ -254,10 +254,7 @@ async fn refusals_of_reads_are_answers_and_refusals_of_writes_are_told_in_github
         let github = Script::start(move |_, _| Play::json(status, json!({"message": "No"}))).await;
         let (client, _) = github.client();
         assert_eq!(observe(&client, Need::Repository).await, Ok(Fact::Absent(Absence::NotFound)));
-        assert_eq!(
-            observe(&client, Need::PolicyFile).await.is_ok_and(|fact| fact == Fact::PolicyFile(PolicyFile::Missing)),
-            true
-        );
+        assert_eq!(observe(&client, Need::PolicyFile).await, Ok(Fact::PolicyFile(PolicyFile::Missing)));
     }
     let github = Script::start(|_, _| {
         Play::json(

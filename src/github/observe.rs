@@ -227,7 +227,7 @@ impl Client {
         let found = |runs: &[Run]| runs.iter().any(carries);
         let runs = self.list::<Runs>(at.by(), &at.path(&path), PAGES_MAX, found).await?;
         // Newest first: if a key was ever dispatched twice, the first run is the one that counts.
-        Ok(runs.map(|listed| listed.items.into_iter().filter(carries).last().map(Run::snapshot)))
+        Ok(runs.map(|listed| listed.items.into_iter().rfind(carries).map(Run::snapshot)))
     }
 }
 
@@ -283,3 +283,7 @@ fn text_of(path: &str, contents: Contents) -> Found<(String, Option<Sha>)> {
     let text = String::from_utf8(bytes).map_err(|_| unusable(format!("`{path}` is not text in UTF-8")))?;
     Ok((text, file.sha.as_deref().and_then(Sha::parse)))
 }
+
+#[cfg(test)]
+#[path = "observe_tests.rs"]
+mod tests;

@@ -164,10 +164,10 @@ impl Client {
     }
 
     async fn check_run(&self, at: Place<'_>, check: &Check<'_>, remote: Option<u64>) -> Result<Done, GitHubError> {
-        if let Some(id) = remote {
-            if let Some(done) = self.update_check_run(at, check, id).await? {
-                return Ok(done);
-            }
+        if let Some(id) = remote
+            && let Some(done) = self.update_check_run(at, check, id).await?
+        {
+            return Ok(done);
         }
         let (first, rest) =
             check.content.annotations.split_at(check.content.annotations.len().min(ANNOTATIONS_A_REQUEST));
@@ -396,3 +396,7 @@ mod tests {
         assert_eq!((&running["status"], running.get("conclusion")), (&json!("in_progress"), None));
     }
 }
+
+#[cfg(test)]
+#[path = "perform_tests.rs"]
+mod wire_tests;

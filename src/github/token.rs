@@ -130,10 +130,9 @@ impl TokenSlot {
         if let Some(token) = slot.token.as_ref().filter(|token| now < token.good_until) {
             return Ok(token.clone());
         }
-        if self.ended.load(Ordering::Acquire) != seen {
-            if let Some(failure) = &slot.failure {
-                return Err(failure.clone());
-            }
+        let ended_meanwhile = self.ended.load(Ordering::Acquire) != seen;
+        if let Some(failure) = slot.failure.as_ref().filter(|_| ended_meanwhile) {
+            return Err(failure.clone());
         }
         let minted = mint().await;
         match &minted {
