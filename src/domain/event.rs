@@ -4,9 +4,9 @@
 
 use super::chatops::Verb;
 use super::effect::Ending;
-use super::facts::{Comment, PullSnapshot, RunSnapshot};
+use super::facts::{Comment, Permission, Person, PullSnapshot, RunSnapshot};
 use super::ids::*;
-use super::release::{Change, ReleaseBrief};
+use super::policy::{Band, Pipeline};
 use serde::{Deserialize, Serialize};
 
 /// Something that arrived in a lane's inbox.
@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 pub enum Event {
     /// Look at the subject; the reason is for the journal.
     Look { because: String },
+    /// Look if the subject was not read since it changed at `updated_at`; the repository's sweep says so.
+    LookIfNewer { updated_at: Timestamp },
     /// GitHub sent a pull request's new shape.
     PullChanged { action: PullAction, pull: Box<PullSnapshot> },
     /// Somebody wrote a comment on a pull request.
@@ -58,9 +60,9 @@ pub enum Signal {
     /// From a repository: the policy has been read; look again.
     PolicyReady,
     /// To a pipeline: a pull request that touches the service was merged.
-    ReleaseWanted { sha: Sha, change: Box<Change> },
-    /// To a pipeline: somebody commands. The permission to write was checked; who may approve is for the pipeline.
-    Commanded { command: Box<PipelineCommand> },
+    ReleaseWanted { sha: Sha, change: Box<Change>, plan: Box<Plan> },
+    /// To a pipeline: somebody commands. Who may write was checked; who may approve is for the pipeline.
+    Commanded { command: Box<PipelineCommand>, plan: Box<Plan> },
     /// To a pull request: what became of a command.
     CommandAnswered { comment: CommentId, index: u32, from: ServiceName, answer: String, settled: bool },
     /// To a pull request: where the release that carries it stands.
@@ -77,7 +79,67 @@ pub struct PipelineCommand {
     /// Where it was written, and where the answer goes.
     pub pull: PullNumber,
     pub by: Login,
+    pub permission: Permission,
     /// When it was written: what the author could see then is what the command is bound to.
     pub at: Timestamp,
     pub verb: Verb,
+}
+
+/// A merged pull request as a release carries it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    pub pull: PullNumber,
+    pub title: String,
+    pub author: Login,
+    pub merged_by: Option<Login>,
+    /// Authors, committers and co-authors of its commits.
+    pub people: Vec<Person>,
+    /// Probability and band, when the model could tell.
+    pub risk: Option<(f64, Band)>,
+    /// The commit that the merge made.
+    pub sha: Sha,
+}
+
+/// The policy that a release keeps from its start to its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub pipeline: Pipeline,
+    /// Blob hash of the policy file.
+    pub policy: Option<Sha>,
+    pub default_branch: RefName,
+}
+
+/// Where a release stands, short, for the pull requests that it carries.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseBrief {
+    pub number: ReleaseNumber,
+    pub sha: Sha,
+    /// In the order of the pipeline.
+    pub stages: Vec<StageBrief>,
+}
+
+/// Where a release stands in one environment, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageBrief {
+    pub environment: EnvironmentName,
+    pub standing: StageStanding,
+    /// For instance `step 2 of 3 (25 %) is running`.
+    pub text: String,
+    /// Page of the workflow run, when there is one.
+    pub url: Option<String>,
+}
+
+/// Kind of a stage's standing, for its sign and for what may be done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StageStanding {
+    Ahead,
+    Waiting,
+    AwaitingApproval,
+    Held,
+    Running,
+    Live,
+    Failed,
+    Superseded,
+    NotReached,
 }

@@ -2,4 +2,9 @@
 //!
 //! Knows the domain and its own ports. Must never know SQL, HTTP or a library that speaks them.
 
+pub mod inbox;
+pub mod outbox;
 pub mod ports;
+pub mod query;
+pub mod run;
+pub mod step;

@@ -7,21 +7,13 @@
 #[derive(Debug, Clone, PartialEq)]
 pub enum Trouble {
     /// Answers at once with this; nothing is performed.
-    Answer {
-        status: u16,
-        headers: Vec<(String, String)>,
-        body: String,
-    },
+    Answer { status: u16, headers: Vec<(String, String)>, body: String },
     /// Closes the connection without performing anything.
     DropBefore,
     /// Performs the request, then closes the connection without an answer.
     DropAfter,
     /// Performs the request, then answers with this instead.
-    AnswerAfter {
-        status: u16,
-        headers: Vec<(String, String)>,
-        body: String,
-    },
+    AnswerAfter { status: u16, headers: Vec<(String, String)>, body: String },
     /// Answers rightly, but this much later on the real clock.
     Delay { ms: u64 },
 }
@@ -30,11 +22,7 @@ impl Trouble {
     /// GitHub's answer of this status with a message.
     pub fn status(status: u16, message: &str) -> Self {
         let body = serde_json::json!({ "message": message, "documentation_url": "https://docs.github.com/rest", "status": status.to_string() });
-        Trouble::Answer {
-            status,
-            headers: Vec::new(),
-            body: body.to_string(),
-        }
+        Trouble::Answer { status, headers: Vec::new(), body: body.to_string() }
     }
 
     /// The secondary rate limit: 403 with `retry-after`.
@@ -69,24 +57,12 @@ pub struct Fault {
 impl Fault {
     /// Trouble for the next matching request.
     pub fn once(method: &str, path: &str, trouble: Trouble) -> Self {
-        Self {
-            method: method.to_owned(),
-            path: path.to_owned(),
-            skip: 0,
-            times: 1,
-            trouble,
-        }
+        Self { method: method.to_owned(), path: path.to_owned(), skip: 0, times: 1, trouble }
     }
 
     /// Trouble for every matching request until the faults are cleared.
     pub fn always(method: &str, path: &str, trouble: Trouble) -> Self {
-        Self {
-            method: method.to_owned(),
-            path: path.to_owned(),
-            skip: 0,
-            times: usize::MAX,
-            trouble,
-        }
+        Self { method: method.to_owned(), path: path.to_owned(), skip: 0, times: usize::MAX, trouble }
     }
 
     /// Lets this many matching requests pass first.
@@ -96,8 +72,7 @@ impl Fault {
     }
 
     fn matches(&self, method: &str, path: &str) -> bool {
-        (self.method.is_empty() || self.method.eq_ignore_ascii_case(method))
-            && fits(&self.path, path)
+        (self.method.is_empty() || self.method.eq_ignore_ascii_case(method)) && fits(&self.path, path)
     }
 }
 
@@ -162,15 +137,9 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_any_text() {
-        assert!(fits(
-            "/repos/*/check-runs*",
-            "/repos/acme/shop/check-runs/7"
-        ));
+        assert!(fits("/repos/*/check-runs*", "/repos/acme/shop/check-runs/7"));
         assert!(fits("/repos/*/check-runs*", "/repos/acme/shop/check-runs"));
-        assert!(!fits(
-            "/repos/*/check-runs",
-            "/repos/acme/shop/check-runs/7"
-        ));
+        assert!(!fits("/repos/*/check-runs", "/repos/acme/shop/check-runs/7"));
         assert!(fits("/app", "/app"));
         assert!(!fits("/app", "/app/installations"));
     }

@@ -44,11 +44,7 @@ pub fn signature(secret: &str, body: &[u8]) -> String {
 
 /// Delivers what the model causes, until the runtime ends.
 pub(super) async fn deliver_all(shared: Arc<Shared>) {
-    let Ok(client) = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(TIMEOUT)
-        .build()
-    else {
+    let Ok(client) = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build() else {
         return;
     };
     loop {
@@ -68,29 +64,15 @@ pub(super) async fn deliver_all(shared: Arc<Shared>) {
                 shared.in_flight.fetch_sub(1, Ordering::SeqCst);
             }
         }
-        let _ =
-            tokio::time::timeout(Duration::from_millis(200), shared.wake_hooks.notified()).await;
+        let _ = tokio::time::timeout(Duration::from_millis(200), shared.wake_hooks.notified()).await;
     }
 }
 
-async fn deliver(
-    shared: &Arc<Shared>,
-    client: &reqwest::Client,
-    url: &str,
-    secret: &str,
-    event: OutgoingEvent,
-) {
+async fn deliver(shared: &Arc<Shared>, client: &reqwest::Client, url: &str, secret: &str, event: OutgoingEvent) {
     let (lost, doubled) = shared.fate_of_next();
     if lost {
         let now = shared.now();
-        shared.model().record_delivery(
-            event,
-            now,
-            0,
-            DeliveryResult::Failed {
-                why: "lost on purpose".to_owned(),
-            },
-        );
+        shared.model().record_delivery(event, now, 0, DeliveryResult::Failed { why: "lost on purpose".to_owned() });
         return;
     }
     for _ in 0..if doubled { 2 } else { 1 } {
@@ -98,9 +80,7 @@ async fn deliver(
         let result = send(shared, client, url, secret, &event).await;
         let now = shared.now();
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        shared
-            .model()
-            .record_delivery(event.clone(), now, duration_ms, result);
+        shared.model().record_delivery(event.clone(), now, duration_ms, result);
     }
 }
 
@@ -114,9 +94,7 @@ async fn send(
     let body = match serde_json::to_vec(&*event.payload) {
         Ok(body) => body,
         Err(error) => {
-            return DeliveryResult::Failed {
-                why: error.to_string(),
-            };
+            return DeliveryResult::Failed { why: error.to_string() };
         }
     };
     let app = shared.model().app.id;
@@ -139,11 +117,7 @@ async fn send(
             body.truncate(body.floor_char_boundary(ANSWER_BYTES_MAX));
             DeliveryResult::Answered { status, body }
         }
-        Err(error) if error.is_timeout() => DeliveryResult::Failed {
-            why: "timed out".to_owned(),
-        },
-        Err(error) => DeliveryResult::Failed {
-            why: format!("failed to connect to host: {error}"),
-        },
+        Err(error) if error.is_timeout() => DeliveryResult::Failed { why: "timed out".to_owned() },
+        Err(error) => DeliveryResult::Failed { why: format!("failed to connect to host: {error}") },
     }
 }

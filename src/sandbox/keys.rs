@@ -61,11 +61,7 @@ impl AppKey {
         }
         pem.push_str("-----END PRIVATE KEY-----\n");
         let public = PublicKeyComponents::<Vec<u8>>::from(pair.public_key());
-        Ok(Self {
-            pem,
-            modulus: public.n,
-            exponent: public.e,
-        })
+        Ok(Self { pem, modulus: public.n, exponent: public.e })
     }
 
     /// The private key as PEM (PKCS#8).
@@ -77,26 +73,14 @@ impl AppKey {
     #[cfg(test)]
     pub fn jwt(&self, issuer: &str, issued_at_s: i64) -> String {
         use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
-        let text: String = self
-            .pem
-            .lines()
-            .filter(|line| !line.starts_with("-----"))
-            .collect();
+        let text: String = self.pem.lines().filter(|line| !line.starts_with("-----")).collect();
         let pair = RsaKeyPair::from_pkcs8(&BASE64_STANDARD.decode(text).unwrap()).unwrap();
         let part = |value: serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
         let header = part(serde_json::json!({ "alg": "RS256", "typ": "JWT" }));
-        let claims = part(
-            serde_json::json!({ "iss": issuer, "iat": issued_at_s, "exp": issued_at_s + 540 }),
-        );
+        let claims = part(serde_json::json!({ "iss": issuer, "iat": issued_at_s, "exp": issued_at_s + 540 }));
         let signed = format!("{header}.{claims}");
         let mut signature = vec![0; pair.public_modulus_len()];
-        pair.sign(
-            &RSA_PKCS1_SHA256,
-            &aws_lc_rs::rand::SystemRandom::new(),
-            signed.as_bytes(),
-            &mut signature,
-        )
-        .unwrap();
+        pair.sign(&RSA_PKCS1_SHA256, &aws_lc_rs::rand::SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
         format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
     }
 
@@ -109,17 +93,8 @@ impl AppKey {
         if header.alg != "RS256" {
             return None;
         }
-        let public = PublicKeyComponents {
-            n: self.modulus.as_slice(),
-            e: self.exponent.as_slice(),
-        };
-        public
-            .verify(
-                &RSA_PKCS1_2048_8192_SHA256,
-                signed.as_bytes(),
-                &part(signature)?,
-            )
-            .ok()?;
+        let public = PublicKeyComponents { n: self.modulus.as_slice(), e: self.exponent.as_slice() };
+        public.verify(&RSA_PKCS1_2048_8192_SHA256, signed.as_bytes(), &part(signature)?).ok()?;
         serde_json::from_slice(&part(claims)?).ok()
     }
 }

@@ -27,10 +27,7 @@ pub(super) async fn progress(shared: Arc<Shared>) {
                 model
                     .runs
                     .values()
-                    .filter(|run| {
-                        matches!(run.state, RunState::InProgress { .. })
-                            && !started.contains(&run.id)
-                    })
+                    .filter(|run| matches!(run.state, RunState::InProgress { .. }) && !started.contains(&run.id))
                     .cloned()
                     .collect()
             };
@@ -56,20 +53,10 @@ async fn execute(shared: Arc<Shared>, command: String, run: Run) {
         .stderr(Stdio::piped())
         .kill_on_drop(true);
     for (name, value) in &run.inputs {
-        let name: String = name
-            .chars()
-            .map(|c| {
-                if c.is_ascii_alphanumeric() {
-                    c.to_ascii_uppercase()
-                } else {
-                    '_'
-                }
-            })
-            .collect();
+        let name: String =
+            name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
         let value = value.replace('\0', "");
-        process
-            .env(format!("PLIMSOLL_INPUT_{name}"), &value)
-            .env(format!("INPUT_{name}"), value);
+        process.env(format!("PLIMSOLL_INPUT_{name}"), &value).env(format!("INPUT_{name}"), value);
     }
     process
         .env("GITHUB_SHA", &run.head_sha)
@@ -93,21 +80,10 @@ async fn execute(shared: Arc<Shared>, command: String, run: Run) {
             };
             // A child of the command may keep the pipes open after it: what is there by then is kept.
             let text = |part| async {
-                tokio::time::timeout(Duration::from_secs(1), part)
-                    .await
-                    .ok()
-                    .and_then(Result::ok)
-                    .unwrap_or_default()
+                tokio::time::timeout(Duration::from_secs(1), part).await.ok().and_then(Result::ok).unwrap_or_default()
             };
             let output = format!("{}{}", text(stdout).await, text(stderr).await);
-            (
-                if status.is_some_and(|status| status.success()) {
-                    "success"
-                } else {
-                    "failure"
-                },
-                output,
-            )
+            (if status.is_some_and(|status| status.success()) { "success" } else { "failure" }, output)
         }
     };
     let now = shared.now();

@@ -7,7 +7,7 @@ use super::history::{GitHistory, History, HistoryError, Signature};
 use super::model::{Kind, Model, Permission, WaitingPull};
 
 /// The policy file of the small shop.
-pub const POLICY: &str = r#"# Who may ship what, and how. See PRODUCT.md.
+pub const POLICY: &str = r#"# Who may ship what, and how.
 version: 1
 services:
   api: { paths: ["services/api/**", "libs/**"] }
@@ -68,9 +68,7 @@ const DAY_MS: i64 = 86_400_000;
 type Files = BTreeMap<String, Option<Vec<u8>>>;
 
 fn files(list: &[(&str, &str)]) -> Files {
-    list.iter()
-        .map(|(path, text)| ((*path).to_owned(), Some(text.as_bytes().to_vec())))
-        .collect()
+    list.iter().map(|(path, text)| ((*path).to_owned(), Some(text.as_bytes().to_vec()))).collect()
 }
 
 /// Adds the people of the organisation `acme` and their teams.
@@ -91,20 +89,12 @@ pub fn add_people(model: &mut Model) {
 /// Fills an empty history with the small shop and its feature branches.
 pub fn fill(history: &mut dyn History, now: i64) -> Result<(), HistoryError> {
     let mut at = now - 30 * DAY_MS;
-    let mut commit = |history: &mut dyn History,
-                      branch: &str,
-                      login: &str,
-                      name: &str,
-                      message: &str,
-                      changed: Files| {
-        at += DAY_MS + 3_600_000;
-        let who = Signature {
-            name: name.to_owned(),
-            email: format!("{login}@example.com"),
-            at_ms: at,
+    let mut commit =
+        |history: &mut dyn History, branch: &str, login: &str, name: &str, message: &str, changed: Files| {
+            at += DAY_MS + 3_600_000;
+            let who = Signature { name: name.to_owned(), email: format!("{login}@example.com"), at_ms: at };
+            history.push(branch, Some("main"), &changed, message, &who)
         };
-        history.push(branch, Some("main"), &changed, message, &who)
-    };
     let ada = ("ada", "Ada Lovelace");
     let grace = ("grace", "Grace Hopper");
     let linus = ("linus", "Linus Torvalds");
@@ -116,10 +106,7 @@ pub fn fill(history: &mut dyn History, now: i64) -> Result<(), HistoryError> {
             grace,
             "chore: begin the shop",
             files(&[
-                (
-                    "README.md",
-                    "# Shop\n\nTwo services: `services/api` and `web`.\n",
-                ),
+                ("README.md", "# Shop\n\nTwo services: `services/api` and `web`.\n"),
                 (".github/plimsoll.yml", POLICY),
                 (".github/workflows/deploy.yml", WORKFLOW),
             ]),
@@ -128,23 +115,10 @@ pub fn fill(history: &mut dyn History, now: i64) -> Result<(), HistoryError> {
             main,
             ada,
             "feat(api): list the goods",
-            files(&[
-                ("services/api/src/main.rs", API_MAIN),
-                ("services/api/src/goods.rs", API_GOODS),
-            ]),
+            files(&[("services/api/src/main.rs", API_MAIN), ("services/api/src/goods.rs", API_GOODS)]),
         ),
-        (
-            main,
-            linus,
-            "feat(web): show the goods",
-            files(&[("web/index.html", WEB_INDEX), ("web/app.js", WEB_APP)]),
-        ),
-        (
-            main,
-            ada,
-            "feat(libs): money without floating point",
-            files(&[("libs/money/src/lib.rs", LIB_MONEY)]),
-        ),
+        (main, linus, "feat(web): show the goods", files(&[("web/index.html", WEB_INDEX), ("web/app.js", WEB_APP)])),
+        (main, ada, "feat(libs): money without floating point", files(&[("libs/money/src/lib.rs", LIB_MONEY)])),
         (
             main,
             barbara,
@@ -158,19 +132,13 @@ pub fn fill(history: &mut dyn History, now: i64) -> Result<(), HistoryError> {
             main,
             ada,
             "fix(api): an empty shop is no error",
-            files(&[(
-                "services/api/src/goods.rs",
-                &API_GOODS.replace("goods.first().unwrap()", "goods.first()"),
-            )]),
+            files(&[("services/api/src/goods.rs", &API_GOODS.replace("goods.first().unwrap()", "goods.first()"))]),
         ),
         (
             main,
             linus,
             "feat(web): prices with two digits",
-            files(&[(
-                "web/app.js",
-                &WEB_APP.replace("item.cents", "(item.cents / 100).toFixed(2)"),
-            )]),
+            files(&[("web/app.js", &WEB_APP.replace("item.cents", "(item.cents / 100).toFixed(2)"))]),
         ),
         (
             main,
@@ -194,28 +162,19 @@ pub fn fill(history: &mut dyn History, now: i64) -> Result<(), HistoryError> {
             main,
             barbara,
             "feat(api): an index on the names of goods",
-            files(&[(
-                "services/api/migrations/0002_goods_name.sql",
-                "create index goods_name on goods (name);\n",
-            )]),
+            files(&[("services/api/migrations/0002_goods_name.sql", "create index goods_name on goods (name);\n")]),
         ),
         (
             main,
             linus,
             "style(web): room to breathe",
-            files(&[(
-                "web/style.css",
-                "body {\n    margin: 2rem auto;\n    max-width: 40rem;\n}\n",
-            )]),
+            files(&[("web/style.css", "body {\n    margin: 2rem auto;\n    max-width: 40rem;\n}\n")]),
         ),
         (
             main,
             ada,
             "chore(api): name the version in the log",
-            files(&[(
-                "services/api/src/main.rs",
-                &API_MAIN.replace("listening", "shop api 0.1.0 listening"),
-            )]),
+            files(&[("services/api/src/main.rs", &API_MAIN.replace("listening", "shop api 0.1.0 listening"))]),
         ),
     ];
     for (branch, (login, name), message, changed) in story {
@@ -290,12 +249,7 @@ pub const PULLS: [(&str, &str, &str, &str); 3] = [
         "People look for goods by their first letters.\n\n- the search is a plain scan: the shop has few goods\n- an empty shop gives an empty list",
         "ada",
     ),
-    (
-        "dark-web",
-        "feat(web): a dark look for the night",
-        "Follows what the visitor's system prefers.",
-        "linus",
-    ),
+    ("dark-web", "feat(web): a dark look for the night", "Follows what the visitor's system prefers.", "linus"),
     (
         "stock-count",
         "feat(api): count the stock",
@@ -307,59 +261,38 @@ pub const PULLS: [(&str, &str, &str, &str); 3] = [
 /// The small shop on a given history, which must be empty. No pull request is open yet.
 pub fn small_shop(mut history: Box<dyn History + Send>, now: i64) -> Result<Model, HistoryError> {
     fill(&mut *history, now)?;
+    Ok(shop_on(history, now))
+}
+
+/// The people and environments of the small shop around a history that [`fill`] has filled: a
+/// simulation fills one `MadeHistory` and clones it for every world.
+pub fn shop_on(history: Box<dyn History + Send>, now: i64) -> Model {
     let mut model = Model::new(history, "acme", "shop", "main", now);
     add_people(&mut model);
     model.ensure_environment("staging", now);
     model.ensure_environment("production", now);
-    Ok(model)
+    model
 }
 
 /// Somebody's own repository, cloned bare into `folder`. Its branches wait as pull requests; with
 /// `replay`, the last so many first-parent commits of its default branch do, in their order.
-pub fn own_repository(
-    from: &Path,
-    folder: &Path,
-    replay: Option<usize>,
-    now: i64,
-) -> Result<Model, HistoryError> {
+pub fn own_repository(from: &Path, folder: &Path, replay: Option<usize>, now: i64) -> Result<Model, HistoryError> {
     let mut history = GitHistory::clone_of(from, folder)?;
-    let default = history
-        .head_branch()
-        .filter(|name| history.branch(name).is_some());
+    let default = history.head_branch().filter(|name| history.branch(name).is_some());
     let default = default.or_else(|| history.branches().into_iter().next().map(|(name, _)| name));
-    let default = default.ok_or_else(|| HistoryError::NotFound {
-        what: "a branch in this repository".to_owned(),
-    })?;
-    let tip = history
-        .branch(&default)
-        .ok_or_else(|| HistoryError::NotFound {
-            what: default.clone(),
-        })?;
+    let default = default.ok_or_else(|| HistoryError::NotFound { what: "a branch in this repository".to_owned() })?;
+    let tip = history.branch(&default).ok_or_else(|| HistoryError::NotFound { what: default.clone() })?;
     let mut waiting = Vec::new();
     match replay {
         Some(count) => {
             let mut last = history.first_parents(&tip, count.saturating_add(1));
             last.reverse();
             let mut last = last.into_iter();
-            let base = last.next().ok_or_else(|| HistoryError::NotFound {
-                what: default.clone(),
-            })?;
+            let base = last.next().ok_or_else(|| HistoryError::NotFound { what: default.clone() })?;
             history.set_branch(&default, &base.sha)?;
             for (index, commit) in last.enumerate() {
-                let title = commit
-                    .message
-                    .lines()
-                    .next()
-                    .unwrap_or("(no message)")
-                    .to_owned();
-                let body = commit
-                    .message
-                    .lines()
-                    .skip(1)
-                    .collect::<Vec<_>>()
-                    .join("\n")
-                    .trim()
-                    .to_owned();
+                let title = commit.message.lines().next().unwrap_or("(no message)").to_owned();
+                let body = commit.message.lines().skip(1).collect::<Vec<_>>().join("\n").trim().to_owned();
                 // What a merge brought is its second parent; any other commit brings itself.
                 let head = commit.parents.get(1).unwrap_or(&commit.sha).clone();
                 let branch = format!("replay-{:03}-{}", index + 1, &commit.sha[..8]);
@@ -374,37 +307,20 @@ pub fn own_repository(
                     && let Some(commit) = history.commit(&sha)
                 {
                     let title = commit.message.lines().next().unwrap_or(&branch).to_owned();
-                    waiting.push((
-                        branch.clone(),
-                        title,
-                        format!("From the branch `{branch}`."),
-                        commit.author,
-                    ));
+                    waiting.push((branch.clone(), title, format!("From the branch `{branch}`."), commit.author));
                 }
             }
         }
     }
-    let stem = from.canonicalize().ok().and_then(|path| {
-        path.file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-    });
+    let stem =
+        from.canonicalize().ok().and_then(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()));
     let name: String = stem
         .unwrap_or_default()
         .trim_end_matches(".git")
         .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || "-_.".contains(c) {
-                c
-            } else {
-                '-'
-            }
-        })
+        .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' })
         .collect();
-    let name = if name.trim_matches('.').is_empty() {
-        "repository".to_owned()
-    } else {
-        name
-    };
+    let name = if name.trim_matches('.').is_empty() { "repository".to_owned() } else { name };
     let mut model = Model::new(Box::new(history), "acme", &name, &default, now);
     model.repository.description = format!("A copy of {name}");
     add_people(&mut model);
@@ -412,12 +328,7 @@ pub fn own_repository(
     model.ensure_environment("production", now);
     for (branch, title, body, author) in waiting {
         let author = add_author(&mut model, &author);
-        model.waiting_pulls.push(WaitingPull {
-            branch,
-            title,
-            body,
-            author,
-        });
+        model.waiting_pulls.push(WaitingPull { branch, title, body, author });
     }
     Ok(model)
 }
@@ -427,30 +338,12 @@ fn add_author(model: &mut Model, who: &Signature) -> String {
     if let Some(user) = model.user_by_email(&who.email) {
         return user.login.clone();
     }
-    let plain: String = who
-        .name
-        .to_lowercase()
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .collect();
-    let plain = plain
-        .split('-')
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join("-");
-    let stem = if plain.is_empty() {
-        "somebody".to_owned()
-    } else {
-        plain.chars().take(36).collect()
-    };
+    let plain: String =
+        who.name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let plain = plain.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
+    let stem = if plain.is_empty() { "somebody".to_owned() } else { plain.chars().take(36).collect() };
     let login = (1..)
-        .map(|n| {
-            if n == 1 {
-                stem.clone()
-            } else {
-                format!("{stem}-{n}")
-            }
-        })
+        .map(|n| if n == 1 { stem.clone() } else { format!("{stem}-{n}") })
         .find(|login| !model.users.contains_key(login))
         .unwrap_or(stem);
     model.add_user(&login, &who.name, Kind::User);

@@ -16,17 +16,7 @@ use super::{Shared, api, pages};
 const BODY_BYTES_MAX: usize = 25 * 1024 * 1024;
 
 /// First segments of paths that belong to the API; all other paths are pages.
-const API_ROOTS: [&str; 9] = [
-    "repos",
-    "app",
-    "orgs",
-    "installation",
-    "rate_limit",
-    "user",
-    "users",
-    "meta",
-    "graphql",
-];
+const API_ROOTS: [&str; 9] = ["repos", "app", "orgs", "installation", "rate_limit", "user", "users", "meta", "graphql"];
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new().fallback(any).with_state(shared)
@@ -38,31 +28,22 @@ async fn any(State(shared): State<Arc<Shared>>, request: HttpRequest<Body>) -> R
         return plain(StatusCode::PAYLOAD_TOO_LARGE, "too large");
     };
     let path = parts.uri.path();
-    let enterprise = path
-        .strip_prefix("/api/v3")
-        .filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let enterprise = path.strip_prefix("/api/v3").filter(|rest| rest.is_empty() || rest.starts_with('/'));
     let path = enterprise.unwrap_or(path);
     let root = path.split('/').nth(1).unwrap_or_default();
     let query = parts.uri.query().unwrap_or_default().to_owned();
     if enterprise.is_none() && !API_ROOTS.contains(&root) {
-        let (path, method, headers) =
-            (path.to_owned(), parts.method.clone(), parts.headers.clone());
+        let (path, method, headers) = (path.to_owned(), parts.method.clone(), parts.headers.clone());
         let inner = shared.clone();
-        let answer = tokio::task::spawn_blocking(move || {
-            pages::answer(&inner, method.as_str(), &path, &query, &headers, &body)
-        })
-        .await;
+        let answer =
+            tokio::task::spawn_blocking(move || pages::answer(&inner, method.as_str(), &path, &query, &headers, &body))
+                .await;
         shared.wake_hooks.notify_one();
-        return answer
-            .unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR, "the page broke"));
+        return answer.unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR, "the page broke"));
     }
     let request = api::Request {
         method: parts.method.as_str().to_owned(),
-        path: if path.len() > 1 {
-            path.trim_end_matches('/').to_owned()
-        } else {
-            path.to_owned()
-        },
+        path: if path.len() > 1 { path.trim_end_matches('/').to_owned() } else { path.to_owned() },
         query: pairs(&query),
         authorization: header(&parts.headers, "authorization"),
         if_none_match: header(&parts.headers, "if-none-match"),
@@ -86,11 +67,7 @@ async fn answer_api(shared: Arc<Shared>, request: api::Request, query: String) -
         body: serde_json::from_slice(&request.body).ok(),
     };
     match &trouble {
-        Some(Trouble::Answer {
-            status,
-            headers,
-            body,
-        }) => {
+        Some(Trouble::Answer { status, headers, body }) => {
             recorded.status = *status;
             shared.record(recorded);
             return made_up(*status, headers, body);
@@ -122,11 +99,7 @@ async fn answer_api(shared: Arc<Shared>, request: api::Request, query: String) -
             shared.record(recorded);
             hang_up();
         }
-        Some(Trouble::AnswerAfter {
-            status,
-            headers,
-            body,
-        }) => {
+        Some(Trouble::AnswerAfter { status, headers, body }) => {
             recorded.status = status;
             shared.record(recorded);
             return made_up(status, &headers, &body);
@@ -145,10 +118,7 @@ async fn answer_api(shared: Arc<Shared>, request: api::Request, query: String) -
         .status(reply.status)
         .header("server", "github.com")
         .header("x-ratelimit-used", used.to_string())
-        .header(
-            "x-ratelimit-remaining",
-            5_000_u64.saturating_sub(used).to_string(),
-        )
+        .header("x-ratelimit-remaining", 5_000_u64.saturating_sub(used).to_string())
         .header("x-github-request-id", format!("{used:04X}:SANDBOX"));
     for (name, value) in &reply.headers {
         response = response.header(name, value);
@@ -160,9 +130,7 @@ async fn answer_api(shared: Arc<Shared>, request: api::Request, query: String) -
         }
         None => Body::empty(),
     };
-    response
-        .body(body)
-        .unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR, "the answer broke"))
+    response.body(body).unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR, "the answer broke"))
 }
 
 /// Ends the connection's task without an answer and without a word on the terminal: the caller
@@ -172,20 +140,13 @@ fn hang_up() -> ! {
 }
 
 fn made_up(status: u16, headers: &[(String, String)], body: &str) -> Response<Body> {
-    let mut response = Response::builder()
-        .status(status)
-        .header("content-type", "application/json; charset=utf-8");
+    let mut response = Response::builder().status(status).header("content-type", "application/json; charset=utf-8");
     for (name, value) in headers {
         response = response.header(name, value);
     }
     response
         .body(Body::from(body.to_owned()))
-        .unwrap_or_else(|_| {
-            plain(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "a fault with bad headers",
-            )
-        })
+        .unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR, "a fault with bad headers"))
 }
 
 pub(super) fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
@@ -195,10 +156,7 @@ pub(super) fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
 }
 
 fn header(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned)
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
 /// Names and values of a query or a form.

@@ -193,7 +193,7 @@ impl Store for MemoryStore {
             let wanted: BTreeSet<_> = arrivals.iter().copied().collect();
             let out: Vec<_> = wanted.into_iter().filter_map(|id| Some((id, lane.inbox.remove(&id)?))).collect();
             tables.parked.extend(out.into_iter().map(|(id, arrival)| {
-                let what = texts::arrival(id, subject, &arrival.source);
+                let what = texts::arrival(id, &subject.to_string(), Some(&arrival.source));
                 (id, Parked { what, because: because.to_owned(), at: now })
             }));
             Ok(())
@@ -510,7 +510,10 @@ impl Tables {
         for row in self.effects.values_mut().filter(|row| row.lock_name == lock_name) {
             if row.planned_publish().is_some_and(|other| other < rank) {
                 row.state = EffectState::Ended { ending: Ending::Superseded, at: now };
-                ended.push((row.number, ended_arrival(&row.effect, Ending::Superseded, now)));
+                ended.push((
+                    row.number,
+                    ended_arrival(row.effect.subject.clone(), row.effect.key.clone(), Ending::Superseded, now),
+                ));
             }
         }
         ended.sort_by_key(|(number, _)| *number);
@@ -540,7 +543,7 @@ impl Tables {
             }
             EffectProgress::Ended(ending) => {
                 row.state = EffectState::Ended { ending: ending.clone(), at: now };
-                let arrival = ended_arrival(&row.effect, ending, now);
+                let arrival = ended_arrival(row.effect.subject.clone(), row.effect.key.clone(), ending, now);
                 self.arrive(arrival);
             }
         }

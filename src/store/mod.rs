@@ -5,14 +5,18 @@
 
 mod chain;
 mod memory;
+mod rows;
+mod sql;
 mod texts;
+mod writer;
 
 pub use chain::{journal_is_whole, line_hash};
 pub use memory::MemoryStore;
+pub use sql::{OpenError, SqliteOptions, SqliteStore};
 
 use crate::domain::effect::{Effect, Ending, Work};
 use crate::domain::event::Event;
-use crate::domain::ids::{Span, Timestamp};
+use crate::domain::ids::{EffectKey, Span, Subject, Timestamp};
 use crate::engine::ports::{Arrival, Source};
 
 /// How many rows of each kind one call of `prune` forgets at most: a call stays short, and the next goes on.
@@ -24,14 +28,9 @@ pub const GUID_KEPT: Span = Span::hours(30 * 24);
 
 /// What the lane hears when one of its effects has ended. The installation stays as the lane last heard it, which may
 /// be newer than the effect's.
-fn ended_arrival(effect: &Effect, ending: Ending, at: Timestamp) -> Arrival {
-    Arrival {
-        subject: effect.subject.clone(),
-        installation: None,
-        event: Event::EffectEnded { key: effect.key.clone(), ending },
-        source: Source::Effect(effect.key.clone()),
-        at,
-    }
+fn ended_arrival(lane: Subject, key: EffectKey, ending: Ending, at: Timestamp) -> Arrival {
+    let event = Event::EffectEnded { key: key.clone(), ending };
+    Arrival { subject: lane, installation: None, event, source: Source::Effect(key), at }
 }
 
 /// Which version of its target a publish is; `None` for an act.

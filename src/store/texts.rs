@@ -2,7 +2,7 @@
 //!
 //! Knows words only.
 
-use crate::domain::ids::{DeliveryId, Subject};
+use crate::domain::ids::DeliveryId;
 use crate::engine::ports::{ArrivalId, Source};
 
 /// Why a second delivery under a known GUID was put aside.
@@ -13,14 +13,15 @@ pub(super) fn delivery(id: &DeliveryId, event: &str) -> String {
     format!("delivery {id} ({event})")
 }
 
-/// Names a parked arrival.
-pub(super) fn arrival(id: ArrivalId, subject: &Subject, source: &Source) -> String {
+/// Names a parked arrival. Its source is missing when it cannot be read.
+pub(super) fn arrival(id: ArrivalId, lane: &str, source: Option<&Source>) -> String {
     let from = match source {
-        Source::Delivery(id) => format!("delivery {id}"),
-        Source::Lane(lane) => format!("lane {lane}"),
-        Source::Effect(key) => format!("effect {key}"),
-        Source::Person(login) => format!("@{login}"),
-        Source::Operator => "the operator".to_owned(),
+        None => "what cannot be read".to_owned(),
+        Some(Source::Delivery(id)) => format!("delivery {id}"),
+        Some(Source::Lane(lane)) => format!("lane {lane}"),
+        Some(Source::Effect(key)) => format!("effect {key}"),
+        Some(Source::Person(login)) => format!("@{login}"),
+        Some(Source::Operator) => "the operator".to_owned(),
     };
-    format!("arrival {} in {subject}, from {from}", id.0)
+    format!("arrival {} in {lane}, from {from}", id.0)
 }

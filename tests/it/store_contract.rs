@@ -23,6 +23,15 @@ macro_rules! contract {
                 super::$story(plimsoll::store::MemoryStore::new()).await;
             })*
         }
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $story() {
+                let folder = tempfile::tempdir().expect("a folder");
+                let file = folder.path().join("plimsoll.db");
+                let store = plimsoll::store::SqliteStore::open(&file, Default::default()).await.expect("opens");
+                super::$story(store).await;
+            })*
+        }
     };
 }
 pub(crate) use contract;

@@ -2,6 +2,14 @@
 //!
 //! Knows YAML text and paths. Must never know where the file came from or who asks.
 
+mod parse;
+pub mod paths;
+mod reader;
+pub mod rules;
+mod yaml;
+
+pub use parse::{Parsed, parse};
+
 use super::ids::*;
 use super::problem::Problem;
 use serde::{Deserialize, Serialize};
@@ -113,6 +121,24 @@ pub enum Band {
     Critical,
 }
 
+impl Band {
+    /// The band that a probability falls in; a bound belongs to the band above it.
+    pub fn of(probability: f64, policy: &RiskPolicy) -> Self {
+        let bands = [(policy.critical, Self::Critical), (policy.high, Self::High), (policy.moderate, Self::Moderate)];
+        bands.into_iter().find(|(bound, _)| probability >= *bound).map_or(Self::Low, |(_, band)| band)
+    }
+
+    /// The word for it, in lower case.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Moderate => "moderate",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
 /// How a service gets to production.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pipeline {
@@ -142,6 +168,33 @@ pub struct EnvironmentPolicy {
 pub enum OnFailure {
     Rollback,
     Hold,
+}
+
+/// JSON Schema of the policy file, for editors. Looser than [`parse`], which has the last word.
+pub const SCHEMA: &str = include_str!("../../../docs/schema/v1.json");
+
+impl Policy {
+    /// What holds in a repository without a policy file: nothing fails and nothing deploys.
+    pub fn without_file() -> Self {
+        Self { services: Vec::new(), checks: Checks::default(), risk: RiskPolicy::default(), pipeline: None }
+    }
+
+    /// The service with this name.
+    pub fn service(&self, name: &ServiceName) -> Option<&Service> {
+        self.services.iter().find(|service| service.name == *name)
+    }
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self { title: TitleRule::Any, description: DescriptionRule::Optional, size: None, rules: Vec::new() }
+    }
+}
+
+impl Default for RiskPolicy {
+    fn default() -> Self {
+        Self { moderate: 0.15, high: 0.30, critical: 0.55, block: None }
+    }
 }
 
 impl Pipeline {

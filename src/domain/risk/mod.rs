@@ -2,6 +2,12 @@
 //!
 //! Knows lines, files and a model read from a data file. Must never know who wrote the change: no author is a factor.
 
+mod measure;
+mod model;
+
+pub use measure::measure;
+pub use model::{Model, judge};
+
 use super::policy::Band;
 use serde::{Deserialize, Serialize};
 
@@ -61,4 +67,76 @@ pub struct Reason {
     pub text: String,
     /// Percentage points, signed.
     pub points: f64,
+}
+
+impl ChangeMetrics {
+    /// The metrics that are not known, in plain words, in a fixed order.
+    pub fn unknown(&self) -> Vec<&'static str> {
+        let known = [
+            ("lines added", self.lines_added.is_some()),
+            ("lines deleted", self.lines_deleted.is_some()),
+            ("files", self.files.is_some()),
+            ("directories", self.directories.is_some()),
+            ("top-level directories", self.subsystems.is_some()),
+            ("spread over the files", self.entropy.is_some()),
+            ("whether it is a fix", self.fix.is_some()),
+        ];
+        known.into_iter().filter(|(_, known)| !known).map(|(name, _)| name).collect()
+    }
+}
+
+/// The risk of several changes that are released together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseRisk {
+    /// Probability that at least one of the judged changes needs a fix, a revert or a rollback; 0 when there is none.
+    pub probability: f64,
+    /// Changes that were judged.
+    pub judged: usize,
+    /// Changes of which too little is known: the probability is then a lower bound.
+    pub unknown: usize,
+}
+
+/// Composes the risk of a release from its changes: `1 - (1 - p1)(1 - p2)...`.
+///
+/// That is the probability that at least one of them goes wrong if they go wrong independently. Changes of one release
+/// often share a cause, so it rather says too much than too little.
+pub fn compose<'a>(judgements: impl IntoIterator<Item = &'a Judgement>) -> ReleaseRisk {
+    let mut risk = ReleaseRisk::default();
+    let mut all_well = 1.0;
+    for judgement in judgements {
+        match judgement {
+            Judgement::Known { probability, .. } => {
+                all_well *= 1.0 - probability;
+                risk.judged += 1;
+            }
+            Judgement::Abstains { .. } => risk.unknown += 1,
+        }
+    }
+    risk.probability = 1.0 - all_well;
+    risk
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::policy::RiskPolicy;
+
+    fn known(probability: f64) -> Judgement {
+        Judgement::Known { probability, band: Band::Low, reasons: vec![], base: 0.0 }
+    }
+
+    #[test]
+    fn a_release_is_riskier_than_its_riskiest_change() {
+        let risk = compose(&[known(0.5), known(0.2), Judgement::Abstains { because: "No.".to_owned() }]);
+        assert!((risk.probability - 0.6).abs() < 1e-12);
+        assert_eq!((risk.judged, risk.unknown), (2, 1));
+        assert_eq!(compose(&[]), ReleaseRisk { probability: 0.0, judged: 0, unknown: 0 });
+    }
+
+    #[test]
+    fn a_bound_belongs_to_the_band_above_it() {
+        let bands = [0.0, 0.1499, 0.15, 0.30, 0.55, 1.0].map(|p| Band::of(p, &RiskPolicy::default()));
+        use Band::*;
+        assert_eq!(bands, [Low, Low, Moderate, High, Critical, Critical]);
+    }
 }

@@ -7,9 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Answer, Call, Reply, bodies};
 use crate::sandbox::keys::AppKey;
-use crate::sandbox::model::{
-    Delivery, DeliveryResult, InstallationState, Model, Refusal, rfc3339, text_or_null,
-};
+use crate::sandbox::model::{Delivery, DeliveryResult, InstallationState, Model, Refusal, rfc3339, text_or_null};
 
 /// Clocks may differ by this many seconds.
 const LEEWAY_S: i64 = 60;
@@ -59,11 +57,7 @@ pub(super) fn installations(call: &mut Call<'_>) -> Answer {
 
 fn known_installation(call: &Call<'_>) -> Result<(), Refusal> {
     let here = call.number("installation_id")? == call.model.installation.id;
-    if here && call.model.installation.state != InstallationState::Deleted {
-        Ok(())
-    } else {
-        Err(Refusal::not_found())
-    }
+    if here && call.model.installation.state != InstallationState::Deleted { Ok(()) } else { Err(Refusal::not_found()) }
 }
 
 pub(super) fn installation(call: &mut Call<'_>) -> Answer {
@@ -84,10 +78,7 @@ pub(super) fn organization_installation(call: &mut Call<'_>) -> Answer {
 
 pub(super) fn create_token(call: &mut Call<'_>) -> Answer {
     known_installation(call)?;
-    if matches!(
-        call.model.installation.state,
-        InstallationState::Suspended { .. }
-    ) {
+    if matches!(call.model.installation.state, InstallationState::Suspended { .. }) {
         return Err(Refusal::new(403, "This installation has been suspended"));
     }
     let body = call.body()?;
@@ -96,43 +87,26 @@ pub(super) fn create_token(call: &mut Call<'_>) -> Answer {
     if let Some(wanted) = body.get("permissions").and_then(Value::as_object) {
         permissions = BTreeMap::new();
         for (name, level) in wanted {
-            let level = level
-                .as_str()
-                .ok_or_else(|| bodies::not_a(name, level, "string"))?;
-            let granted = held
-                .get(name)
-                .is_some_and(|held| held == level || held == "write");
+            let level = level.as_str().ok_or_else(|| bodies::not_a(name, level, "string"))?;
+            let granted = held.get(name).is_some_and(|held| held == level || held == "write");
             if !granted {
-                return Err(Refusal::new(
-                    422,
-                    "The permissions requested are not granted to this installation.",
-                ));
+                return Err(Refusal::new(422, "The permissions requested are not granted to this installation."));
             }
             permissions.insert(name.clone(), level.to_owned());
         }
         permissions.insert("metadata".to_owned(), "read".to_owned());
     }
     let narrowed = wanted_repositories(call, &body)?;
-    let seed = format!(
-        "{}/{}/{}",
-        call.key.private_pem(),
-        call.model.tokens.len(),
-        call.now
-    );
+    let seed = format!("{}/{}/{}", call.key.private_pem(), call.model.tokens.len(), call.now);
     let mut counter = 0_u64;
     let token = loop {
-        let text = format!(
-            "ghs_{}",
-            &hex::encode(Sha256::digest(format!("{seed}/{counter}")))[..36]
-        );
+        let text = format!("ghs_{}", &hex::encode(Sha256::digest(format!("{seed}/{counter}")))[..36]);
         if !call.model.tokens.contains_key(&text) {
             break text;
         }
         counter += 1;
     };
-    let expires_at = call
-        .model
-        .add_token(token.clone(), permissions.clone(), call.now);
+    let expires_at = call.model.add_token(token.clone(), permissions.clone(), call.now);
     let mut shown = json!({
         "token": token,
         "expires_at": rfc3339(expires_at),
@@ -150,14 +124,8 @@ fn wanted_repositories(call: &Call<'_>, body: &Value) -> Result<bool, Refusal> {
     let names = bodies::list(body, "repositories")?;
     let ids = bodies::list(body, "repository_ids")?;
     let here = &call.model.repository;
-    let known = names
-        .into_iter()
-        .flatten()
-        .all(|name| name.as_str() == Some(&here.name))
-        && ids
-            .into_iter()
-            .flatten()
-            .all(|id| id.as_u64() == Some(here.id))
+    let known = names.into_iter().flatten().all(|name| name.as_str() == Some(&here.name))
+        && ids.into_iter().flatten().all(|id| id.as_u64() == Some(here.id))
         && (call.model.installation.has_repository || (names.is_none() && ids.is_none()));
     if known {
         Ok(names.is_some() || ids.is_some())
@@ -170,11 +138,7 @@ fn wanted_repositories(call: &Call<'_>, body: &Value) -> Result<bool, Refusal> {
 }
 
 pub(super) fn repositories(call: &mut Call<'_>) -> Answer {
-    let all = if call.model.installation.has_repository {
-        vec![call.model.repository_json()]
-    } else {
-        Vec::new()
-    };
+    let all = if call.model.installation.has_repository { vec![call.model.repository_json()] } else { Vec::new() };
     let mut reply = call.counted("repositories", all)?;
     if let Some(body) = &mut reply.body {
         body["repository_selection"] = json!("all");
@@ -185,19 +149,13 @@ pub(super) fn repositories(call: &mut Call<'_>) -> Answer {
 pub(super) fn rate_limit(call: &mut Call<'_>) -> Answer {
     let reset = (call.now / 1000 / 3600 + 1) * 3600;
     let rate = json!({ "limit": 5000, "used": 0, "remaining": 5000, "reset": reset });
-    Ok(Reply::ok(
-        json!({ "resources": { "core": rate, "search": rate }, "rate": rate }),
-    ))
+    Ok(Reply::ok(json!({ "resources": { "core": rate, "search": rate }, "rate": rate })))
 }
 
 fn delivery_item(call: &Call<'_>, delivery: &Delivery) -> Value {
     let (status, code) = match &delivery.result {
-        DeliveryResult::Answered { status, .. } if (200..300).contains(status) => {
-            ("OK".to_owned(), *status)
-        }
-        DeliveryResult::Answered { status, .. } => {
-            (format!("Invalid HTTP Response: {status}"), *status)
-        }
+        DeliveryResult::Answered { status, .. } if (200..300).contains(status) => ("OK".to_owned(), *status),
+        DeliveryResult::Answered { status, .. } => (format!("Invalid HTTP Response: {status}"), *status),
         DeliveryResult::Failed { why } => (why.clone(), 0),
     };
     let of_repository = delivery.event.payload.get("repository").is_some();
@@ -218,6 +176,7 @@ fn delivery_item(call: &Call<'_>, delivery: &Delivery) -> Value {
 }
 
 pub(super) fn deliveries(call: &mut Call<'_>) -> Answer {
+    call.model.forget_old_deliveries(call.now);
     let per_page = call.query_number("per_page", 30).clamp(1, 100);
     let before = match call.query("cursor") {
         None => u64::MAX,
@@ -240,28 +199,17 @@ pub(super) fn deliveries(call: &mut Call<'_>) -> Answer {
         .collect();
     let more = found.len() > per_page;
     found.truncate(per_page);
-    let mut reply = Reply::ok(
-        found
-            .iter()
-            .map(|delivery| delivery_item(call, delivery))
-            .collect(),
-    );
+    let mut reply = Reply::ok(found.iter().map(|delivery| delivery_item(call, delivery)).collect());
     if let (true, Some(last)) = (more, found.last()) {
         let address = call.address_with("cursor", &format!("v1_{}", last.id));
-        reply
-            .headers
-            .push(("link".to_owned(), format!("<{address}>; rel=\"next\"")));
+        reply.headers.push(("link".to_owned(), format!("<{address}>; rel=\"next\"")));
     }
     Ok(reply)
 }
 
 pub(super) fn delivery(call: &mut Call<'_>) -> Answer {
     let id = call.number("delivery_id")?;
-    let delivery = call
-        .model
-        .deliveries
-        .get(&id)
-        .ok_or_else(Refusal::not_found)?;
+    let delivery = call.model.deliveries.get(&id).ok_or_else(Refusal::not_found)?;
     let mut shown = delivery_item(call, delivery);
     let body = match &delivery.result {
         DeliveryResult::Answered { body, .. } => Some(body.as_str()),

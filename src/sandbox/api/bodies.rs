@@ -7,13 +7,8 @@ use crate::sandbox::model::Refusal;
 /// A field that must be there as a text.
 pub(super) fn required_text(body: &Value, resource: &str, field: &str) -> Result<String, Refusal> {
     match body.get(field) {
-        None | Some(Value::Null) => Err(Refusal::new(
-            422,
-            format!("Invalid request.\n\n\"{field}\" wasn't supplied."),
-        )),
-        Some(Value::String(text)) if text.is_empty() => {
-            Err(Refusal::invalid(resource, field, "missing_field"))
-        }
+        None | Some(Value::Null) => Err(Refusal::new(422, format!("Invalid request.\n\n\"{field}\" wasn't supplied."))),
+        Some(Value::String(text)) if text.is_empty() => Err(Refusal::invalid(resource, field, "missing_field")),
         Some(Value::String(text)) => Ok(text.clone()),
         Some(other) => Err(not_a(field, other, "string")),
     }
@@ -41,10 +36,7 @@ pub(super) fn flag(body: &Value, field: &str) -> Result<Option<bool>, Refusal> {
 pub(super) fn whole(body: &Value, field: &str) -> Result<Option<u64>, Refusal> {
     match body.get(field) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => value
-            .as_u64()
-            .map(Some)
-            .ok_or_else(|| not_a(field, value, "integer")),
+        Some(value) => value.as_u64().map(Some).ok_or_else(|| not_a(field, value, "integer")),
     }
 }
 
@@ -63,17 +55,11 @@ pub(super) fn time(body: &Value, field: &str) -> Result<Option<i64>, Refusal> {
         return Ok(None);
     };
     let at: jiff::Timestamp = text.parse().map_err(|_| {
-        Refusal::new(
-            422,
-            format!("Invalid request.\n\n{text:?} is not a valid date-time for \"{field}\"."),
-        )
+        Refusal::new(422, format!("Invalid request.\n\n{text:?} is not a valid date-time for \"{field}\"."))
     })?;
     Ok(Some(at.as_millisecond()))
 }
 
 pub(super) fn not_a(field: &str, value: &Value, kind: &str) -> Refusal {
-    Refusal::new(
-        422,
-        format!("Invalid request.\n\nFor 'properties/{field}', {value} is not a {kind}."),
-    )
+    Refusal::new(422, format!("Invalid request.\n\nFor 'properties/{field}', {value} is not a {kind}."))
 }

@@ -7,12 +7,8 @@ use crate::sandbox::model::{Annotation, CheckAction, CheckRunWish, OutputWish, R
 
 fn annotation(value: &Value) -> Result<Annotation, Refusal> {
     let number = |field: &str| -> Result<u64, Refusal> {
-        bodies::whole(value, field)?.ok_or_else(|| {
-            Refusal::new(
-                422,
-                format!("Invalid request.\n\n\"{field}\" wasn't supplied."),
-            )
-        })
+        bodies::whole(value, field)?
+            .ok_or_else(|| Refusal::new(422, format!("Invalid request.\n\n\"{field}\" wasn't supplied.")))
     };
     Ok(Annotation {
         path: bodies::required_text(value, "CheckRun", "path")?,
@@ -90,21 +86,13 @@ pub(super) fn get(call: &mut Call<'_>) -> Answer {
 }
 
 fn shown(call: &Call<'_>, id: u64, status: u16) -> Answer {
-    let run = call
-        .model
-        .check_runs
-        .get(&id)
-        .ok_or_else(Refusal::not_found)?;
+    let run = call.model.check_runs.get(&id).ok_or_else(Refusal::not_found)?;
     Ok(Reply::json(status, call.model.check_run_json(run)))
 }
 
 pub(super) fn annotations(call: &mut Call<'_>) -> Answer {
     let id = call.number("check_run_id")?;
-    let run = call
-        .model
-        .check_runs
-        .get(&id)
-        .ok_or_else(Refusal::not_found)?;
+    let run = call.model.check_runs.get(&id).ok_or_else(Refusal::not_found)?;
     let all = run
         .annotations
         .iter()
@@ -128,27 +116,19 @@ pub(super) fn annotations(call: &mut Call<'_>) -> Answer {
 
 fn sha_of(call: &Call<'_>) -> Result<String, Refusal> {
     let name = call.text("ref");
-    call.model
-        .history
-        .resolve(name)
-        .ok_or_else(|| Refusal::new(422, format!("No commit found for SHA: {name}")))
+    call.model.history.resolve(name).ok_or_else(|| Refusal::new(422, format!("No commit found for SHA: {name}")))
 }
 
 pub(super) fn of_ref(call: &mut Call<'_>) -> Answer {
     let sha = sha_of(call)?;
     let latest = call.query("filter") != Some("all");
-    let other_app = call
-        .query("app_id")
-        .is_some_and(|id| id != call.model.app.id.to_string());
+    let other_app = call.query("app_id").is_some_and(|id| id != call.model.app.id.to_string());
     let all = call
         .model
         .check_runs_of(&sha, latest)
         .into_iter()
         .filter(|run| !other_app && call.query("check_name").is_none_or(|name| name == run.name))
-        .filter(|run| {
-            call.query("status")
-                .is_none_or(|status| status == run.status)
-        })
+        .filter(|run| call.query("status").is_none_or(|status| status == run.status))
         .map(|run| call.model.check_run_json(run))
         .collect();
     call.counted("check_runs", all)

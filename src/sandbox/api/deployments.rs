@@ -13,9 +13,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Answer {
             names
                 .iter()
                 .map(|name| {
-                    name.as_str()
-                        .map(str::to_owned)
-                        .ok_or_else(|| bodies::not_a("required_contexts", name, "string"))
+                    name.as_str().map(str::to_owned).ok_or_else(|| bodies::not_a("required_contexts", name, "string"))
                 })
                 .collect::<Result<Vec<_>, _>>()?,
         ),
@@ -44,8 +42,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Answer {
 
 pub(super) fn list(call: &mut Call<'_>) -> Answer {
     let wanted = |name: &str, value: &str| {
-        call.query(name)
-            .is_none_or(|wanted| wanted == "none" || wanted.eq_ignore_ascii_case(value))
+        call.query(name).is_none_or(|wanted| wanted == "none" || wanted.eq_ignore_ascii_case(value))
     };
     let all: Vec<u64> = call
         .model
@@ -62,11 +59,7 @@ pub(super) fn list(call: &mut Call<'_>) -> Answer {
         .map(|one| one.id)
         .collect();
     let (page, headers) = call.page(all);
-    let mut reply = Reply::ok(
-        page.into_iter()
-            .map(|id| call.model.deployment_json(id))
-            .collect(),
-    );
+    let mut reply = Reply::ok(page.into_iter().map(|id| call.model.deployment_json(id)).collect());
     reply.headers = headers;
     Ok(reply)
 }
@@ -78,11 +71,7 @@ pub(super) fn get(call: &mut Call<'_>) -> Answer {
 
 fn known(call: &Call<'_>) -> Result<u64, Refusal> {
     let id = call.number("deployment_id")?;
-    if call.model.deployments.contains_key(&id) {
-        Ok(id)
-    } else {
-        Err(Refusal::not_found())
-    }
+    if call.model.deployments.contains_key(&id) { Ok(id) } else { Err(Refusal::not_found()) }
 }
 
 pub(super) fn create_status(call: &mut Call<'_>) -> Answer {
@@ -96,30 +85,19 @@ pub(super) fn create_status(call: &mut Call<'_>) -> Answer {
         environment: bodies::text(&body, "environment")?,
         auto_inactive: bodies::flag(&body, "auto_inactive")?,
     };
-    let status = call
-        .model
-        .create_deployment_status(id, wish, &call.me(), call.now)?;
+    let status = call.model.create_deployment_status(id, wish, &call.me(), call.now)?;
     Ok(Reply::json(201, call.model.deployment_status_json(status)))
 }
 
 pub(super) fn statuses(call: &mut Call<'_>) -> Answer {
     let id = known(call)?;
-    let all = call
-        .model
-        .statuses_of(id)
-        .into_iter()
-        .map(|status| call.model.deployment_status_json(status.id))
-        .collect();
+    let all =
+        call.model.statuses_of(id).into_iter().map(|status| call.model.deployment_status_json(status.id)).collect();
     call.listed(all)
 }
 
 pub(super) fn environments(call: &mut Call<'_>) -> Answer {
-    let all = call
-        .model
-        .environments
-        .keys()
-        .map(|key| call.model.environment_json(key))
-        .collect();
+    let all = call.model.environments.keys().map(|key| call.model.environment_json(key)).collect();
     call.counted("environments", all)
 }
 

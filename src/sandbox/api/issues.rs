@@ -7,11 +7,7 @@ use crate::sandbox::model::Refusal;
 
 fn known(call: &Call<'_>) -> Result<u64, Refusal> {
     let number = call.number("issue_number")?;
-    if call.model.has_number(number) {
-        Ok(number)
-    } else {
-        Err(Refusal::not_found())
-    }
+    if call.model.has_number(number) { Ok(number) } else { Err(Refusal::not_found()) }
 }
 
 pub(super) fn create(call: &mut Call<'_>) -> Answer {
@@ -21,16 +17,10 @@ pub(super) fn create(call: &mut Call<'_>) -> Answer {
     let labels: Vec<String> = bodies::list(&body, "labels")?
         .into_iter()
         .flatten()
-        .filter_map(|label| {
-            label
-                .as_str()
-                .or_else(|| label.get("name").and_then(Value::as_str))
-        })
+        .filter_map(|label| label.as_str().or_else(|| label.get("name").and_then(Value::as_str)))
         .map(str::to_owned)
         .collect();
-    let number = call
-        .model
-        .open_issue(&title, text.as_deref(), &labels, &call.me(), call.now)?;
+    let number = call.model.open_issue(&title, text.as_deref(), &labels, &call.me(), call.now)?;
     Ok(Reply::json(201, call.model.issue_json(number)))
 }
 
@@ -85,11 +75,7 @@ pub(super) fn delete_comment(call: &mut Call<'_>) -> Answer {
 }
 
 fn shown(call: &Call<'_>, id: u64, status: u16) -> Answer {
-    let comment = call
-        .model
-        .comments
-        .get(&id)
-        .ok_or_else(Refusal::not_found)?;
+    let comment = call.model.comments.get(&id).ok_or_else(Refusal::not_found)?;
     Ok(Reply::json(status, call.model.comment_json(comment)))
 }
 
@@ -103,10 +89,7 @@ pub(super) fn reactions(call: &mut Call<'_>) -> Answer {
         .reactions
         .values()
         .filter(|reaction| {
-            reaction.comment == id
-                && call
-                    .query("content")
-                    .is_none_or(|content| content == reaction.content)
+            reaction.comment == id && call.query("content").is_none_or(|content| content == reaction.content)
         })
         .map(|reaction| call.model.reaction_json(reaction))
         .collect();
@@ -117,30 +100,17 @@ pub(super) fn react(call: &mut Call<'_>) -> Answer {
     let comment = call.number("comment_id")?;
     let content = bodies::required_text(&call.body()?, "Reaction", "content")?;
     let (id, new) = call.model.react(comment, &call.me(), &content, call.now)?;
-    let reaction = call
-        .model
-        .reactions
-        .get(&id)
-        .ok_or_else(Refusal::not_found)?;
-    Ok(Reply::json(
-        if new { 201 } else { 200 },
-        call.model.reaction_json(reaction),
-    ))
+    let reaction = call.model.reactions.get(&id).ok_or_else(Refusal::not_found)?;
+    Ok(Reply::json(if new { 201 } else { 200 }, call.model.reaction_json(reaction)))
 }
 
 fn labels_of(call: &Call<'_>, number: u64) -> Vec<Value> {
-    let names = match (
-        call.model.pulls.get(&number),
-        call.model.issues.get(&number),
-    ) {
+    let names = match (call.model.pulls.get(&number), call.model.issues.get(&number)) {
         (Some(pull), _) => &pull.labels,
         (None, Some(issue)) => &issue.labels,
         (None, None) => return Vec::new(),
     };
-    names
-        .iter()
-        .map(|name| call.model.label_json(name))
-        .collect()
+    names.iter().map(|name| call.model.label_json(name)).collect()
 }
 
 pub(super) fn labels(call: &mut Call<'_>) -> Answer {
@@ -150,8 +120,8 @@ pub(super) fn labels(call: &mut Call<'_>) -> Answer {
 
 pub(super) fn add_labels(call: &mut Call<'_>) -> Answer {
     let number = known(call)?;
-    let body: Value = serde_json::from_slice(&call.request.body)
-        .map_err(|_| Refusal::new(400, "Problems parsing JSON"))?;
+    let body: Value =
+        serde_json::from_slice(&call.request.body).map_err(|_| Refusal::new(400, "Problems parsing JSON"))?;
     let list = match &body {
         Value::Array(labels) => Some(labels),
         other => bodies::list(other, "labels")?,
@@ -161,8 +131,7 @@ pub(super) fn add_labels(call: &mut Call<'_>) -> Answer {
             .as_str()
             .or_else(|| label.get("name").and_then(Value::as_str))
             .ok_or_else(|| Refusal::invalid("Label", "name", "invalid"))?;
-        call.model
-            .label(number, name, &call.model.app.bot_login(), call.now)?;
+        call.model.label(number, name, &call.model.app.bot_login(), call.now)?;
     }
     Ok(Reply::ok(Value::Array(labels_of(call, number))))
 }

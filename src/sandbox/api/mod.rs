@@ -50,13 +50,7 @@ pub struct Reply {
 
 impl Reply {
     fn json(status: u16, body: Value) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: Some(body),
-            route: None,
-            permission: None,
-        }
+        Self { status, headers: Vec::new(), body: Some(body), route: None, permission: None }
     }
 
     fn ok(body: Value) -> Self {
@@ -64,13 +58,7 @@ impl Reply {
     }
 
     fn empty(status: u16) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: None,
-            route: None,
-            permission: None,
-        }
+        Self { status, headers: Vec::new(), body: None, route: None, permission: None }
     }
 }
 
@@ -100,270 +88,69 @@ const fn route(
     permission: &'static str,
     answer: fn(&mut Call<'_>) -> Answer,
 ) -> Route {
-    Route {
-        method,
-        template,
-        who: Who::Installation,
-        permission,
-        answer,
-    }
+    Route { method, template, who: Who::Installation, permission, answer }
 }
 
-const fn app_route(
-    method: &'static str,
-    template: &'static str,
-    answer: fn(&mut Call<'_>) -> Answer,
-) -> Route {
-    Route {
-        method,
-        template,
-        who: Who::App,
-        permission: "",
-        answer,
-    }
+const fn app_route(method: &'static str, template: &'static str, answer: fn(&mut Call<'_>) -> Answer) -> Route {
+    Route { method, template, who: Who::App, permission: "", answer }
 }
 
 const ROUTES: &[Route] = &[
     app_route("GET", "/app", app::get),
     app_route("GET", "/app/installations", app::installations),
-    app_route(
-        "GET",
-        "/app/installations/{installation_id}",
-        app::installation,
-    ),
-    app_route(
-        "POST",
-        "/app/installations/{installation_id}/access_tokens",
-        app::create_token,
-    ),
+    app_route("GET", "/app/installations/{installation_id}", app::installation),
+    app_route("POST", "/app/installations/{installation_id}/access_tokens", app::create_token),
     app_route("GET", "/app/hook/deliveries", app::deliveries),
     app_route("GET", "/app/hook/deliveries/{delivery_id}", app::delivery),
-    app_route(
-        "POST",
-        "/app/hook/deliveries/{delivery_id}/attempts",
-        app::redeliver,
-    ),
-    app_route(
-        "GET",
-        "/repos/{owner}/{repo}/installation",
-        app::repository_installation,
-    ),
-    app_route(
-        "GET",
-        "/orgs/{org}/installation",
-        app::organization_installation,
-    ),
-    route(
-        "GET",
-        "/installation/repositories",
-        "metadata:read",
-        app::repositories,
-    ),
+    app_route("POST", "/app/hook/deliveries/{delivery_id}/attempts", app::redeliver),
+    app_route("GET", "/repos/{owner}/{repo}/installation", app::repository_installation),
+    app_route("GET", "/orgs/{org}/installation", app::organization_installation),
+    route("GET", "/installation/repositories", "metadata:read", app::repositories),
     route("GET", "/rate_limit", "metadata:read", app::rate_limit),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}",
-        "metadata:read",
-        repository::get,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/contents/{path...}",
-        "contents:read",
-        repository::contents,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/contents",
-        "contents:read",
-        repository::contents,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/commits",
-        "contents:read",
-        repository::commits,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/commits/{ref...}/check-runs",
-        "checks:read",
-        checks::of_ref,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/commits/{ref...}/check-suites",
-        "checks:read",
-        checks::suites_of_ref,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/commits/{ref...}/status",
-        "statuses:read",
-        checks::combined_status,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/commits/{commit_sha}/pulls",
-        "pull_requests:read",
-        pulls::of_commit,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/commits/{ref...}",
-        "contents:read",
-        repository::commit,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/compare/{basehead...}",
-        "contents:read",
-        repository::compare,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/branches/{branch...}",
-        "contents:read",
-        repository::branch,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/git/ref/{ref...}",
-        "contents:read",
-        repository::git_ref,
-    ),
-    route(
-        "POST",
-        "/repos/{owner}/{repo}/git/refs",
-        "contents:write",
-        repository::create_ref,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/pulls",
-        "pull_requests:read",
-        pulls::list,
-    ),
-    route(
-        "POST",
-        "/repos/{owner}/{repo}/pulls",
-        "pull_requests:write",
-        pulls::create,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/pulls/{pull_number}",
-        "pull_requests:read",
-        pulls::get,
-    ),
-    route(
-        "PATCH",
-        "/repos/{owner}/{repo}/pulls/{pull_number}",
-        "pull_requests:write",
-        pulls::update,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/pulls/{pull_number}/files",
-        "pull_requests:read",
-        pulls::files,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/pulls/{pull_number}/commits",
-        "pull_requests:read",
-        pulls::commits,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/pulls/{pull_number}/reviews",
-        "pull_requests:read",
-        pulls::reviews,
-    ),
-    route(
-        "PUT",
-        "/repos/{owner}/{repo}/pulls/{pull_number}/merge",
-        "contents:write",
-        pulls::merge,
-    ),
-    route(
-        "POST",
-        "/repos/{owner}/{repo}/check-runs",
-        "checks:write",
-        checks::create,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/check-runs/{check_run_id}",
-        "checks:read",
-        checks::get,
-    ),
-    route(
-        "PATCH",
-        "/repos/{owner}/{repo}/check-runs/{check_run_id}",
-        "checks:write",
-        checks::update,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/check-runs/{check_run_id}/annotations",
-        "checks:read",
-        checks::annotations,
-    ),
-    route(
-        "POST",
-        "/repos/{owner}/{repo}/issues",
-        "issues:write",
-        issues::create,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/issues/{issue_number}",
-        "issues:read",
-        issues::get,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/issues/{issue_number}/comments",
-        "pull_requests:read",
-        issues::comments,
-    ),
+    route("GET", "/repos/{owner}/{repo}", "metadata:read", repository::get),
+    route("GET", "/repos/{owner}/{repo}/contents/{path...}", "contents:read", repository::contents),
+    route("GET", "/repos/{owner}/{repo}/contents", "contents:read", repository::contents),
+    route("GET", "/repos/{owner}/{repo}/commits", "contents:read", repository::commits),
+    route("GET", "/repos/{owner}/{repo}/commits/{ref...}/check-runs", "checks:read", checks::of_ref),
+    route("GET", "/repos/{owner}/{repo}/commits/{ref...}/check-suites", "checks:read", checks::suites_of_ref),
+    route("GET", "/repos/{owner}/{repo}/commits/{ref...}/status", "statuses:read", checks::combined_status),
+    route("GET", "/repos/{owner}/{repo}/commits/{commit_sha}/pulls", "pull_requests:read", pulls::of_commit),
+    route("GET", "/repos/{owner}/{repo}/commits/{ref...}", "contents:read", repository::commit),
+    route("GET", "/repos/{owner}/{repo}/compare/{basehead...}", "contents:read", repository::compare),
+    route("GET", "/repos/{owner}/{repo}/branches/{branch...}", "contents:read", repository::branch),
+    route("GET", "/repos/{owner}/{repo}/git/ref/{ref...}", "contents:read", repository::git_ref),
+    route("POST", "/repos/{owner}/{repo}/git/refs", "contents:write", repository::create_ref),
+    route("GET", "/repos/{owner}/{repo}/pulls", "pull_requests:read", pulls::list),
+    route("POST", "/repos/{owner}/{repo}/pulls", "pull_requests:write", pulls::create),
+    route("GET", "/repos/{owner}/{repo}/pulls/{pull_number}", "pull_requests:read", pulls::get),
+    route("PATCH", "/repos/{owner}/{repo}/pulls/{pull_number}", "pull_requests:write", pulls::update),
+    route("GET", "/repos/{owner}/{repo}/pulls/{pull_number}/files", "pull_requests:read", pulls::files),
+    route("GET", "/repos/{owner}/{repo}/pulls/{pull_number}/commits", "pull_requests:read", pulls::commits),
+    route("GET", "/repos/{owner}/{repo}/pulls/{pull_number}/reviews", "pull_requests:read", pulls::reviews),
+    route("PUT", "/repos/{owner}/{repo}/pulls/{pull_number}/merge", "contents:write", pulls::merge),
+    route("POST", "/repos/{owner}/{repo}/check-runs", "checks:write", checks::create),
+    route("GET", "/repos/{owner}/{repo}/check-runs/{check_run_id}", "checks:read", checks::get),
+    route("PATCH", "/repos/{owner}/{repo}/check-runs/{check_run_id}", "checks:write", checks::update),
+    route("GET", "/repos/{owner}/{repo}/check-runs/{check_run_id}/annotations", "checks:read", checks::annotations),
+    route("POST", "/repos/{owner}/{repo}/issues", "issues:write", issues::create),
+    route("GET", "/repos/{owner}/{repo}/issues/{issue_number}", "issues:read", issues::get),
+    route("GET", "/repos/{owner}/{repo}/issues/{issue_number}/comments", "pull_requests:read", issues::comments),
     route(
         "POST",
         "/repos/{owner}/{repo}/issues/{issue_number}/comments",
         "pull_requests:write",
         issues::create_comment,
     ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/issues/{issue_number}/labels",
-        "pull_requests:read",
-        issues::labels,
-    ),
-    route(
-        "POST",
-        "/repos/{owner}/{repo}/issues/{issue_number}/labels",
-        "pull_requests:write",
-        issues::add_labels,
-    ),
+    route("GET", "/repos/{owner}/{repo}/issues/{issue_number}/labels", "pull_requests:read", issues::labels),
+    route("POST", "/repos/{owner}/{repo}/issues/{issue_number}/labels", "pull_requests:write", issues::add_labels),
     route(
         "DELETE",
         "/repos/{owner}/{repo}/issues/{issue_number}/labels/{name}",
         "pull_requests:write",
         issues::remove_label,
     ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/issues/comments/{comment_id}",
-        "pull_requests:read",
-        issues::comment,
-    ),
-    route(
-        "PATCH",
-        "/repos/{owner}/{repo}/issues/comments/{comment_id}",
-        "pull_requests:write",
-        issues::update_comment,
-    ),
+    route("GET", "/repos/{owner}/{repo}/issues/comments/{comment_id}", "pull_requests:read", issues::comment),
+    route("PATCH", "/repos/{owner}/{repo}/issues/comments/{comment_id}", "pull_requests:write", issues::update_comment),
     route(
         "DELETE",
         "/repos/{owner}/{repo}/issues/comments/{comment_id}",
@@ -376,48 +163,13 @@ const ROUTES: &[Route] = &[
         "pull_requests:read",
         issues::reactions,
     ),
-    route(
-        "POST",
-        "/repos/{owner}/{repo}/issues/comments/{comment_id}/reactions",
-        "pull_requests:write",
-        issues::react,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/collaborators/{username}/permission",
-        "metadata:read",
-        repository::permission,
-    ),
-    route(
-        "GET",
-        "/orgs/{org}/teams/{team_slug}/memberships/{username}",
-        "members:read",
-        repository::membership,
-    ),
-    route(
-        "GET",
-        "/orgs/{org}/teams/{team_slug}/members",
-        "members:read",
-        repository::members,
-    ),
-    route(
-        "POST",
-        "/repos/{owner}/{repo}/deployments",
-        "deployments:write",
-        deployments::create,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/deployments",
-        "deployments:read",
-        deployments::list,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/deployments/{deployment_id}",
-        "deployments:read",
-        deployments::get,
-    ),
+    route("POST", "/repos/{owner}/{repo}/issues/comments/{comment_id}/reactions", "pull_requests:write", issues::react),
+    route("GET", "/repos/{owner}/{repo}/collaborators/{username}/permission", "metadata:read", repository::permission),
+    route("GET", "/orgs/{org}/teams/{team_slug}/memberships/{username}", "members:read", repository::membership),
+    route("GET", "/orgs/{org}/teams/{team_slug}/members", "members:read", repository::members),
+    route("POST", "/repos/{owner}/{repo}/deployments", "deployments:write", deployments::create),
+    route("GET", "/repos/{owner}/{repo}/deployments", "deployments:read", deployments::list),
+    route("GET", "/repos/{owner}/{repo}/deployments/{deployment_id}", "deployments:read", deployments::get),
     route(
         "POST",
         "/repos/{owner}/{repo}/deployments/{deployment_id}/statuses",
@@ -430,60 +182,15 @@ const ROUTES: &[Route] = &[
         "deployments:read",
         deployments::statuses,
     ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/environments",
-        "actions:read",
-        deployments::environments,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/environments/{environment_name}",
-        "actions:read",
-        deployments::environment,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/actions/workflows",
-        "actions:read",
-        runs::workflows,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/actions/workflows/{workflow_id}",
-        "actions:read",
-        runs::workflow,
-    ),
-    route(
-        "POST",
-        "/repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches",
-        "actions:write",
-        runs::dispatch,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs",
-        "actions:read",
-        runs::of_workflow,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/actions/runs",
-        "actions:read",
-        runs::list,
-    ),
-    route(
-        "GET",
-        "/repos/{owner}/{repo}/actions/runs/{run_id}",
-        "actions:read",
-        runs::get,
-    ),
-    route(
-        "POST",
-        "/repos/{owner}/{repo}/actions/runs/{run_id}/cancel",
-        "actions:write",
-        runs::cancel,
-    ),
+    route("GET", "/repos/{owner}/{repo}/environments", "actions:read", deployments::environments),
+    route("GET", "/repos/{owner}/{repo}/environments/{environment_name}", "actions:read", deployments::environment),
+    route("GET", "/repos/{owner}/{repo}/actions/workflows", "actions:read", runs::workflows),
+    route("GET", "/repos/{owner}/{repo}/actions/workflows/{workflow_id}", "actions:read", runs::workflow),
+    route("POST", "/repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches", "actions:write", runs::dispatch),
+    route("GET", "/repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs", "actions:read", runs::of_workflow),
+    route("GET", "/repos/{owner}/{repo}/actions/runs", "actions:read", runs::list),
+    route("GET", "/repos/{owner}/{repo}/actions/runs/{run_id}", "actions:read", runs::get),
+    route("POST", "/repos/{owner}/{repo}/actions/runs/{run_id}/cancel", "actions:write", runs::cancel),
     route(
         "POST",
         "/repos/{owner}/{repo}/actions/runs/{run_id}/deployment_protection_rule",
@@ -517,20 +224,11 @@ pub fn answer(model: &mut Model, key: &AppKey, request: &Request, now: i64) -> R
     let Some((route, params)) = found else {
         let mut reply = refused(&Refusal::not_found());
         if other_method {
-            reply.headers.push((
-                "x-sandbox".to_owned(),
-                "this route knows other methods only".to_owned(),
-            ));
+            reply.headers.push(("x-sandbox".to_owned(), "this route knows other methods only".to_owned()));
         }
         return finished(reply, request, now);
     };
-    let mut call = Call {
-        model,
-        request,
-        params,
-        now,
-        key,
-    };
+    let mut call = Call { model, request, params, now, key };
     let result = call.allowed(route).and_then(|()| (route.answer)(&mut call));
     let mut reply = result.unwrap_or_else(|refusal| refused(&refusal));
     reply.route = Some(route.template);
@@ -552,10 +250,7 @@ fn refused(refusal: &Refusal) -> Reply {
 
 fn finished(mut reply: Reply, request: &Request, now: i64) -> Reply {
     let reset = (now / 1000 / 3600 + 1) * 3600;
-    let version = request
-        .version
-        .clone()
-        .unwrap_or_else(|| "2022-11-28".to_owned());
+    let version = request.version.clone().unwrap_or_else(|| "2022-11-28".to_owned());
     if !["2022-11-28", "2026-03-10"].contains(&version.as_str()) {
         reply.status = 400;
         reply.body = Some(json!({
@@ -565,26 +260,15 @@ fn finished(mut reply: Reply, request: &Request, now: i64) -> Reply {
         }));
     }
     if request.method == "GET" && reply.status == 200 {
-        let text = reply
-            .body
-            .as_ref()
-            .map(Value::to_string)
-            .unwrap_or_default();
+        let text = reply.body.as_ref().map(Value::to_string).unwrap_or_default();
         let etag = format!("W/\"{}\"", hex::encode(Sha256::digest(text.as_bytes())));
         let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-        if request
-            .if_none_match
-            .as_deref()
-            .is_some_and(|tags| tags.split(',').any(|tag| bare(tag) == bare(&etag)))
-        {
+        if request.if_none_match.as_deref().is_some_and(|tags| tags.split(',').any(|tag| bare(tag) == bare(&etag))) {
             reply.status = 304;
             reply.body = None;
         }
         reply.headers.push(("etag".to_owned(), etag));
-        reply.headers.push((
-            "cache-control".to_owned(),
-            "private, max-age=60, s-maxage=60".to_owned(),
-        ));
+        reply.headers.push(("cache-control".to_owned(), "private, max-age=60, s-maxage=60".to_owned()));
     }
     for (name, value) in [
         ("x-github-api-version-selected", version),
@@ -606,21 +290,14 @@ fn matched(template: &'static str, path: &str) -> Option<BTreeMap<&'static str, 
     matches_rest(&wanted, &given, &mut params).then_some(params)
 }
 
-fn matches_rest(
-    wanted: &[&'static str],
-    given: &[&str],
-    params: &mut BTreeMap<&'static str, String>,
-) -> bool {
+fn matches_rest(wanted: &[&'static str], given: &[&str], params: &mut BTreeMap<&'static str, String>) -> bool {
     let Some((first, wanted_rest)) = wanted.split_first() else {
         return given.is_empty();
     };
     let Some((segment, given_rest)) = given.split_first() else {
         return false;
     };
-    let Some(name) = first
-        .strip_prefix('{')
-        .and_then(|rest| rest.strip_suffix('}'))
-    else {
+    let Some(name) = first.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else {
         return first == segment && matches_rest(wanted_rest, given_rest, params);
     };
     if let Some(name) = name.strip_suffix("...") {
@@ -646,9 +323,7 @@ pub fn decoded(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let hex = (bytes[at] == b'%')
-            .then(|| text.get(at + 1..at + 3))
-            .flatten();
+        let hex = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
         match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
             Some(byte) => {
                 out.push(byte);
@@ -681,8 +356,7 @@ impl Call<'_> {
         }?;
         if let (Some(owner), Some(repo)) = (self.params.get("owner"), self.params.get("repo")) {
             let here = &self.model.repository;
-            let right =
-                owner.eq_ignore_ascii_case(&here.owner) && repo.eq_ignore_ascii_case(&here.name);
+            let right = owner.eq_ignore_ascii_case(&here.owner) && repo.eq_ignore_ascii_case(&here.name);
             if !right || !self.model.installation.has_repository {
                 return Err(Refusal::not_found());
             }
@@ -696,11 +370,7 @@ impl Call<'_> {
     }
 
     fn check_token(&self, route: &Route, token: &str) -> Result<(), Refusal> {
-        let known = self
-            .model
-            .tokens
-            .get(token)
-            .filter(|known| known.expires_at > self.now);
+        let known = self.model.tokens.get(token).filter(|known| known.expires_at > self.now);
         let known = known.ok_or_else(|| Refusal::new(401, "Bad credentials"))?;
         match self.model.installation.state {
             super::model::InstallationState::Active => {}
@@ -711,25 +381,16 @@ impl Call<'_> {
                 return Err(Refusal::new(401, "Bad credentials"));
             }
         }
-        let (name, level) = route
-            .permission
-            .split_once(':')
-            .unwrap_or(("metadata", "read"));
+        let (name, level) = route.permission.split_once(':').unwrap_or(("metadata", "read"));
         let rank = |level: &str| match level {
             "read" => 1,
             "write" => 2,
             "admin" => 3,
             _ => 0,
         };
-        let holds = |name: &str| {
-            known
-                .permissions
-                .get(name)
-                .is_some_and(|held| rank(held) >= rank(level))
-        };
+        let holds = |name: &str| known.permissions.get(name).is_some_and(|held| rank(held) >= rank(level));
         // Comments and labels of pull requests are open to `issues` as well as to `pull_requests`.
-        let other =
-            (name == "pull_requests" && route.template.contains("/issues/")) && holds("issues");
+        let other = (name == "pull_requests" && route.template.contains("/issues/")) && holds("issues");
         if name == "metadata" || holds(name) || other {
             Ok(())
         } else {
@@ -756,9 +417,7 @@ impl Call<'_> {
     }
 
     fn query_number(&self, name: &str, default: usize) -> usize {
-        self.query(name)
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(default)
+        self.query(name).and_then(|text| text.parse().ok()).unwrap_or(default)
     }
 
     /// The body as an object; an empty body is an empty object.
@@ -766,13 +425,9 @@ impl Call<'_> {
         if self.request.body.is_empty() {
             return Ok(json!({}));
         }
-        let body: Value = serde_json::from_slice(&self.request.body)
-            .map_err(|_| Refusal::new(400, "Problems parsing JSON"))?;
-        if body.is_object() {
-            Ok(body)
-        } else {
-            Err(Refusal::new(400, "Body should be a JSON object"))
-        }
+        let body: Value =
+            serde_json::from_slice(&self.request.body).map_err(|_| Refusal::new(400, "Problems parsing JSON"))?;
+        if body.is_object() { Ok(body) } else { Err(Refusal::new(400, "Body should be a JSON object")) }
     }
 
     /// The App's own login.
@@ -785,11 +440,7 @@ impl Call<'_> {
         let per_page = self.query_number("per_page", 30).clamp(1, 100);
         let page = self.query_number("page", 1).max(1);
         let last = all.len().div_ceil(per_page).max(1);
-        let items = all
-            .into_iter()
-            .skip((page - 1).saturating_mul(per_page))
-            .take(per_page)
-            .collect();
+        let items = all.into_iter().skip((page - 1).saturating_mul(per_page)).take(per_page).collect();
         let mut links = Vec::new();
         if page > 1 {
             links.push(("prev", (page - 1).min(last)));
@@ -803,18 +454,9 @@ impl Call<'_> {
         }
         let links: Vec<String> = links
             .into_iter()
-            .map(|(rel, page)| {
-                format!(
-                    "<{}>; rel=\"{rel}\"",
-                    self.address_with("page", &page.to_string())
-                )
-            })
+            .map(|(rel, page)| format!("<{}>; rel=\"{rel}\"", self.address_with("page", &page.to_string())))
             .collect();
-        let headers = if links.is_empty() {
-            Vec::new()
-        } else {
-            vec![("link".to_owned(), links.join(", "))]
-        };
+        let headers = if links.is_empty() { Vec::new() } else { vec![("link".to_owned(), links.join(", "))] };
         (items, headers)
     }
 
@@ -824,21 +466,10 @@ impl Call<'_> {
             .query
             .iter()
             .filter(|(key, _)| key != name)
-            .map(|(key, value)| {
-                format!(
-                    "{}={}",
-                    super::model::encoded(key),
-                    super::model::encoded(value)
-                )
-            })
+            .map(|(key, value)| format!("{}={}", super::model::encoded(key), super::model::encoded(value)))
             .collect();
         query.push(format!("{name}={}", super::model::encoded(value)));
-        format!(
-            "{}{}?{}",
-            self.model.api_url,
-            self.request.path,
-            query.join("&")
-        )
+        format!("{}{}?{}", self.model.api_url, self.request.path, query.join("&"))
     }
 
     /// Answers with a page of a list.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, Call, Reply, bodies};
 use crate::sandbox::history::MergeMethod;
-use crate::sandbox::model::{PULL_COMMITS_MAX, PULL_FILES_MAX, Pull, PullEdit, Refusal};
+use crate::sandbox::model::{PULL_COMMITS_MAX, PULL_FILES_MAX, Pull, PullEdit, PullWish, Refusal};
 
 pub(super) fn list(call: &mut Call<'_>) -> Answer {
     let state = call.query("state").unwrap_or("open");
@@ -66,13 +66,16 @@ pub(super) fn create(call: &mut Call<'_>) -> Answer {
     let title = bodies::required_text(&body, "PullRequest", "title")?;
     let text = bodies::text(&body, "body")?;
     let draft = bodies::flag(&body, "draft")?.unwrap_or(false);
+    let me = call.me();
     let number = call.model.open_pull(
-        &head,
-        &base,
-        &title,
-        text.as_deref(),
-        &call.me(),
-        draft,
+        &PullWish {
+            head: &head,
+            base: &base,
+            title: &title,
+            body: text.as_deref(),
+            author: &me,
+            draft,
+        },
         call.now,
     )?;
     Ok(Reply::json(

@@ -9,24 +9,15 @@ use crate::sandbox::model::{Refusal, Run, plain};
 
 pub(super) fn workflows(call: &mut Call<'_>) -> Answer {
     let found = call.model.workflows();
-    let all = found
-        .iter()
-        .map(|workflow| {
-            call.model
-                .workflow_json_of(workflow.id, &workflow.path, &workflow.name)
-        })
-        .collect();
+    let all =
+        found.iter().map(|workflow| call.model.workflow_json_of(workflow.id, &workflow.path, &workflow.name)).collect();
     call.counted("workflows", all)
 }
 
 pub(super) fn workflow(call: &mut Call<'_>) -> Answer {
     let id = call.text("workflow_id").to_owned();
     let workflow = call.model.workflow(&id)?;
-    Ok(Reply::ok(call.model.workflow_json_of(
-        workflow.id,
-        &workflow.path,
-        &workflow.name,
-    )))
+    Ok(Reply::ok(call.model.workflow_json_of(workflow.id, &workflow.path, &workflow.name)))
 }
 
 pub(super) fn dispatch(call: &mut Call<'_>) -> Answer {
@@ -35,19 +26,13 @@ pub(super) fn dispatch(call: &mut Call<'_>) -> Answer {
     let git_ref = bodies::required_text(&body, "Workflow", "ref")?;
     let inputs = match body.get("inputs") {
         None | Some(Value::Null) => BTreeMap::new(),
-        Some(Value::Object(inputs)) => inputs
-            .iter()
-            .map(|(name, value)| (name.clone(), plain(value)))
-            .collect(),
+        Some(Value::Object(inputs)) => inputs.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
         Some(other) => return Err(bodies::not_a("inputs", other, "object")),
     };
     let newer = call.request.version.as_deref() == Some("2026-03-10");
     let tells = (bodies::flag(&body, "return_run_details")?.unwrap_or(false) || newer)
         && !call.model.manners.dispatch_never_tells_run;
-    let id = call
-        .model
-        .dispatch(&workflow, &git_ref, inputs, &call.me(), call.now)?
-        .run;
+    let id = call.model.dispatch(&workflow, &git_ref, inputs, &call.me(), call.now)?.run;
     if !tells {
         return Ok(Reply::empty(204));
     }
@@ -72,23 +57,16 @@ fn listed(call: &mut Call<'_>, workflow: Option<u64>) -> Answer {
                 && fits("actor", &run.actor)
         })
         .filter(|run| {
-            call.query("status").is_none_or(|wanted| {
-                wanted == run.state.status() || Some(wanted) == run.state.conclusion()
-            })
+            call.query("status")
+                .is_none_or(|wanted| wanted == run.state.status() || Some(wanted) == run.state.conclusion())
         })
-        .filter(|run| {
-            call.query("created")
-                .is_none_or(|range| was_created_in(run.created_at, range))
-        })
+        .filter(|run| call.query("created").is_none_or(|range| was_created_in(run.created_at, range)))
         // GitHub shows at most 1,000 runs of a search.
         .take(1_000)
         .collect();
     let total = all.len();
     let (page, headers) = call.page(all);
-    let runs: Vec<Value> = page
-        .into_iter()
-        .map(|run| call.model.run_json(run))
-        .collect();
+    let runs: Vec<Value> = page.into_iter().map(|run| call.model.run_json(run)).collect();
     let mut reply = Reply::ok(json!({ "total_count": total, "workflow_runs": runs }));
     reply.headers = headers;
     Ok(reply)
@@ -123,26 +101,12 @@ pub(super) fn protection_rule(call: &mut Call<'_>) -> Answer {
     bodies::required_text(&body, "DeploymentProtectionRule", "environment_name")?;
     let state = bodies::text(&body, "state")?;
     let comment = bodies::text(&body, "comment")?;
-    if state
-        .as_deref()
-        .is_some_and(|state| !["approved", "rejected"].contains(&state))
-    {
-        return Err(Refusal::invalid(
-            "DeploymentProtectionRule",
-            "state",
-            "invalid",
-        ));
+    if state.as_deref().is_some_and(|state| !["approved", "rejected"].contains(&state)) {
+        return Err(Refusal::invalid("DeploymentProtectionRule", "state", "invalid"));
     }
-    if comment
-        .as_ref()
-        .is_some_and(|comment| comment.chars().count() > 1_024)
-        || (state.is_none() && comment.is_none())
+    if comment.as_ref().is_some_and(|comment| comment.chars().count() > 1_024) || (state.is_none() && comment.is_none())
     {
-        return Err(Refusal::invalid(
-            "DeploymentProtectionRule",
-            "comment",
-            "invalid",
-        ));
+        return Err(Refusal::invalid("DeploymentProtectionRule", "comment", "invalid"));
     }
     Ok(Reply::empty(204))
 }
@@ -170,9 +134,7 @@ fn was_created_in(at_ms: i64, range: &str) -> bool {
     if let Some(text) = range.strip_prefix('<') {
         return start(text).is_some_and(|to| at < to);
     }
-    start(range)
-        .zip(end(range))
-        .is_some_and(|(from, to)| (from..=to).contains(&at))
+    start(range).zip(end(range)).is_some_and(|(from, to)| (from..=to).contains(&at))
 }
 
 fn seconds(text: &str) -> Option<i64> {
@@ -180,10 +142,5 @@ fn seconds(text: &str) -> Option<i64> {
         return Some(at.as_second());
     }
     let day: jiff::civil::Date = text.parse().ok()?;
-    Some(
-        day.to_zoned(jiff::tz::TimeZone::UTC)
-            .ok()?
-            .timestamp()
-            .as_second(),
-    )
+    Some(day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
 }

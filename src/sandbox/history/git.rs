@@ -24,6 +24,9 @@ pub struct GitHistory {
     commits: RefCell<BTreeMap<String, Commit>>,
     comparisons: RefCell<BTreeMap<(String, String), Comparison>>,
     mergeable: RefCell<BTreeMap<(String, String), bool>>,
+    ancestry: RefCell<BTreeMap<(String, String), bool>>,
+    /// Commits by full ref name; read once, since nothing else writes to this repository.
+    refs: RefCell<Option<BTreeMap<String, String>>>,
 }
 
 struct Output {
@@ -83,6 +86,8 @@ impl GitHistory {
             commits: RefCell::default(),
             comparisons: RefCell::default(),
             mergeable: RefCell::default(),
+            ancestry: RefCell::default(),
+            refs: RefCell::default(),
         }
     }
 
@@ -276,8 +281,29 @@ impl GitHistory {
     }
 
     fn set_ref(&self, name: &str, sha: &str) -> Result<(), HistoryError> {
-        self.done(&["update-ref", "--end-of-options", name, sha])
-            .map(|_| ())
+        self.done(&["update-ref", "--end-of-options", name, sha])?;
+        if let Some(refs) = self.refs.borrow_mut().as_mut() {
+            refs.insert(name.to_owned(), sha.to_owned());
+        }
+        Ok(())
+    }
+
+    fn with_refs<T>(&self, look: impl FnOnce(&BTreeMap<String, String>) -> T) -> T {
+        let mut refs = self.refs.borrow_mut();
+        look(refs.get_or_insert_with(|| {
+            // The third field is the commit that an annotated tag stands for.
+            let format = "--format=%(refname) %(objectname) %(*objectname)";
+            let text = self.text(&["for-each-ref", format, "refs/heads/", "refs/tags/"]);
+            let text = text.unwrap_or_default();
+            text.lines()
+                .filter_map(|line| {
+                    let mut fields = line.split(' ');
+                    let (name, sha) = (fields.next()?, fields.next()?);
+                    let peeled = fields.next().filter(|sha| !sha.is_empty());
+                    Some((name.to_owned(), peeled.unwrap_or(sha).to_owned()))
+                })
+                .collect()
+        }))
     }
 }
 
@@ -309,28 +335,23 @@ impl History for GitHistory {
         if !ref_name_is_fine(name) {
             return None;
         }
-        self.known(&format!("refs/heads/{name}"))
+        self.with_refs(|refs| refs.get(&format!("refs/heads/{name}")).cloned())
     }
 
     fn tag(&self, name: &str) -> Option<String> {
         if !ref_name_is_fine(name) {
             return None;
         }
-        self.known(&format!("refs/tags/{name}"))
+        self.with_refs(|refs| refs.get(&format!("refs/tags/{name}")).cloned())
     }
 
     fn branches(&self) -> Vec<(String, String)> {
-        let text = self
-            .text(&[
-                "for-each-ref",
-                "--format=%(refname:lstrip=2) %(objectname)",
-                "refs/heads/",
-            ])
-            .unwrap_or_default();
-        text.lines()
-            .filter_map(|line| line.rsplit_once(' '))
-            .map(|(name, sha)| (name.to_owned(), sha.to_owned()))
-            .collect()
+        self.with_refs(|refs| {
+            refs.iter()
+                .filter_map(|(name, sha)| Some((name.strip_prefix("refs/heads/")?, sha)))
+                .map(|(name, sha)| (name.to_owned(), sha.clone()))
+                .collect()
+        })
     }
 
     fn commit(&self, sha: &str) -> Option<Commit> {
@@ -475,11 +496,17 @@ impl History for GitHistory {
     }
 
     fn is_ancestor(&self, ancestor: &str, of: &str) -> bool {
-        is_hex(ancestor)
+        let key = (ancestor.to_owned(), of.to_owned());
+        if let Some(known) = self.ancestry.borrow().get(&key) {
+            return *known;
+        }
+        let is_one = is_hex(ancestor)
             && is_hex(of)
             && self
                 .run(&["merge-base", "--is-ancestor", ancestor, of], None, None)
-                .is_ok_and(|output| output.code == 0)
+                .is_ok_and(|output| output.code == 0);
+        self.ancestry.borrow_mut().insert(key, is_one);
+        is_one
     }
 
     fn is_mergeable(&self, base: &str, head: &str) -> bool {
@@ -595,6 +622,7 @@ impl History for GitHistory {
                 "--end-of-options",
                 &format!("refs/heads/{name}"),
             ]);
+            *self.refs.borrow_mut() = None;
         }
     }
 

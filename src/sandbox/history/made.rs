@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{
-    Commit, Comparison, DirectoryEntry, Entry, FileChange, FileStatus, History, HistoryError,
-    MergeMethod, Signature, path_is_fine, ref_name_is_fine,
+    Commit, Comparison, DirectoryEntry, Entry, FileChange, FileStatus, History, HistoryError, MergeMethod, Signature,
+    path_is_fine, ref_name_is_fine,
 };
 
 type Tree = Arc<BTreeMap<String, Arc<[u8]>>>;
@@ -56,14 +56,7 @@ impl MadeHistory {
             committer: who.clone(),
             message: message.to_owned(),
         };
-        self.commits.insert(
-            sha.clone(),
-            Node {
-                commit,
-                tree,
-                generation,
-            },
-        );
+        self.commits.insert(sha.clone(), Node { commit, tree, generation });
         sha
     }
 
@@ -89,10 +82,7 @@ impl MadeHistory {
     }
 
     fn newest_first(&self, shas: BTreeSet<String>) -> Vec<Commit> {
-        let mut nodes: Vec<&Node> = shas
-            .iter()
-            .filter_map(|sha| self.commits.get(sha))
-            .collect();
+        let mut nodes: Vec<&Node> = shas.iter().filter_map(|sha| self.commits.get(sha)).collect();
         nodes.sort_by_key(|node| std::cmp::Reverse((node.generation, node.commit.author.at_ms)));
         nodes.into_iter().map(|node| node.commit.clone()).collect()
     }
@@ -103,11 +93,7 @@ impl MadeHistory {
         let ours = self.tree_of(ours).unwrap_or(&empty);
         let theirs = self.tree_of(theirs).unwrap_or(&empty);
         let mut merged = BTreeMap::new();
-        let paths: BTreeSet<&String> = base
-            .keys()
-            .chain(ours.keys())
-            .chain(theirs.keys())
-            .collect();
+        let paths: BTreeSet<&String> = base.keys().chain(ours.keys()).chain(theirs.keys()).collect();
         for path in paths {
             let (b, o, t) = (base.get(path), ours.get(path), theirs.get(path));
             let kept = if o == t || t == b {
@@ -128,20 +114,15 @@ impl MadeHistory {
         let empty = Tree::default();
         let from = from.and_then(|sha| self.tree_of(sha)).unwrap_or(&empty);
         let to = self.tree_of(to).unwrap_or(&empty);
-        let mut removed: BTreeMap<&String, &Arc<[u8]>> = from
-            .iter()
-            .filter(|(path, _)| !to.contains_key(*path))
-            .collect();
+        let mut removed: BTreeMap<&String, &Arc<[u8]>> =
+            from.iter().filter(|(path, _)| !to.contains_key(*path)).collect();
         let mut changes = Vec::new();
         for (path, bytes) in to.iter() {
             let (status, before) = match from.get(path) {
                 Some(before) if before == bytes => continue,
                 Some(before) => (FileStatus::Modified, Some(before.clone())),
                 None => {
-                    let moved = removed
-                        .iter()
-                        .find(|(_, old)| *old == &bytes)
-                        .map(|(path, _)| (*path).clone());
+                    let moved = removed.iter().find(|(_, old)| *old == &bytes).map(|(path, _)| (*path).clone());
                     match moved {
                         Some(from) => {
                             removed.remove(&from);
@@ -212,10 +193,7 @@ impl History for MadeHistory {
     }
 
     fn branches(&self) -> Vec<(String, String)> {
-        self.branches
-            .iter()
-            .map(|(name, sha)| (name.clone(), sha.clone()))
-            .collect()
+        self.branches.iter().map(|(name, sha)| (name.clone(), sha.clone())).collect()
     }
 
     fn commit(&self, sha: &str) -> Option<Commit> {
@@ -229,19 +207,14 @@ impl History for MadeHistory {
     }
 
     fn first_parents(&self, sha: &str, limit: usize) -> Vec<Commit> {
-        std::iter::successors(self.commit(sha), |commit| {
-            commit.parents.first().and_then(|sha| self.commit(sha))
-        })
-        .take(limit)
-        .collect()
+        std::iter::successors(self.commit(sha), |commit| commit.parents.first().and_then(|sha| self.commit(sha)))
+            .take(limit)
+            .collect()
     }
 
     fn compare(&self, base: &str, head: &str) -> Result<Comparison, HistoryError> {
-        let merge_base = self
-            .merge_base(base, head)
-            .ok_or_else(|| HistoryError::NotFound {
-                what: format!("{base}...{head}"),
-            })?;
+        let merge_base =
+            self.merge_base(base, head).ok_or_else(|| HistoryError::NotFound { what: format!("{base}...{head}") })?;
         let of_base = self.ancestors(base);
         let of_head = self.ancestors(head);
         let mut commits = self.newest_first(of_head.difference(&of_base).cloned().collect());
@@ -258,44 +231,28 @@ impl History for MadeHistory {
     }
 
     fn changes_of(&self, sha: &str) -> Result<Vec<FileChange>, HistoryError> {
-        let commit = self
-            .commits
-            .get(sha)
-            .ok_or_else(|| HistoryError::NotFound {
-                what: sha.to_owned(),
-            })?;
+        let commit = self.commits.get(sha).ok_or_else(|| HistoryError::NotFound { what: sha.to_owned() })?;
         Ok(self.changes(commit.commit.parents.first().map(String::as_str), sha))
     }
 
     fn read(&self, at: &str, path: &str) -> Option<Entry> {
         let tree = self.tree_of(at)?;
         if let Some(bytes) = tree.get(path) {
-            return Some(Entry::File {
-                sha: blob_name(bytes),
-                bytes: bytes.to_vec(),
-            });
+            return Some(Entry::File { sha: blob_name(bytes), bytes: bytes.to_vec() });
         }
-        let prefix = if path.is_empty() {
-            String::new()
-        } else {
-            format!("{path}/")
-        };
+        let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
         let mut listed: BTreeMap<String, DirectoryEntry> = BTreeMap::new();
         for (file, bytes) in tree.iter() {
             let Some(rest) = file.strip_prefix(&prefix) else {
                 continue;
             };
-            let (name, is_directory) = rest
-                .split_once('/')
-                .map_or((rest, false), |(name, _)| (name, true));
-            listed
-                .entry(name.to_owned())
-                .or_insert_with(|| DirectoryEntry {
-                    name: name.to_owned(),
-                    sha: blob_name(name.as_bytes()),
-                    size: if is_directory { 0 } else { bytes.len() as u64 },
-                    is_directory,
-                });
+            let (name, is_directory) = rest.split_once('/').map_or((rest, false), |(name, _)| (name, true));
+            listed.entry(name.to_owned()).or_insert_with(|| DirectoryEntry {
+                name: name.to_owned(),
+                sha: blob_name(name.as_bytes()),
+                size: if is_directory { 0 } else { bytes.len() as u64 },
+                is_directory,
+            });
         }
         (!listed.is_empty()).then(|| Entry::Directory(listed.into_values().collect()))
     }
@@ -305,8 +262,7 @@ impl History for MadeHistory {
     }
 
     fn is_mergeable(&self, base: &str, head: &str) -> bool {
-        self.merge_base(base, head)
-            .is_some_and(|merge_base| self.three_way(&merge_base, base, head).is_ok())
+        self.merge_base(base, head).is_some_and(|merge_base| self.three_way(&merge_base, base, head).is_ok())
     }
 
     fn merge(
@@ -317,9 +273,7 @@ impl History for MadeHistory {
         message: &str,
         who: &Signature,
     ) -> Result<String, HistoryError> {
-        let tip = self.branch(branch).ok_or_else(|| HistoryError::NotFound {
-            what: branch.to_owned(),
-        })?;
+        let tip = self.branch(branch).ok_or_else(|| HistoryError::NotFound { what: branch.to_owned() })?;
         let merge_base = self.merge_base(&tip, head).ok_or(HistoryError::Conflict)?;
         let tree = self.three_way(&merge_base, &tip, head)?;
         let parents = match method {
@@ -340,21 +294,14 @@ impl History for MadeHistory {
         who: &Signature,
     ) -> Result<String, HistoryError> {
         if !ref_name_is_fine(branch) {
-            return Err(HistoryError::Invalid {
-                what: branch.to_owned(),
-            });
+            return Err(HistoryError::Invalid { what: branch.to_owned() });
         }
         if let Some(path) = files.keys().find(|path| !path_is_fine(path)) {
             return Err(HistoryError::Invalid { what: path.clone() });
         }
-        let parent = self
-            .branch(branch)
-            .or_else(|| from.and_then(|name| self.resolve(name)));
-        let mut tree = parent
-            .as_deref()
-            .and_then(|sha| self.tree_of(sha))
-            .map(|tree| (**tree).clone())
-            .unwrap_or_default();
+        let parent = self.branch(branch).or_else(|| from.and_then(|name| self.resolve(name)));
+        let mut tree =
+            parent.as_deref().and_then(|sha| self.tree_of(sha)).map(|tree| (**tree).clone()).unwrap_or_default();
         for (path, bytes) in files {
             match bytes {
                 Some(bytes) => tree.insert(path.clone(), Arc::from(bytes.as_slice())),
@@ -368,14 +315,10 @@ impl History for MadeHistory {
 
     fn set_branch(&mut self, name: &str, sha: &str) -> Result<(), HistoryError> {
         if !ref_name_is_fine(name) {
-            return Err(HistoryError::Invalid {
-                what: name.to_owned(),
-            });
+            return Err(HistoryError::Invalid { what: name.to_owned() });
         }
         if !self.commits.contains_key(sha) {
-            return Err(HistoryError::NotFound {
-                what: sha.to_owned(),
-            });
+            return Err(HistoryError::NotFound { what: sha.to_owned() });
         }
         self.branches.insert(name.to_owned(), sha.to_owned());
         Ok(())
@@ -387,14 +330,10 @@ impl History for MadeHistory {
 
     fn set_tag(&mut self, name: &str, sha: &str) -> Result<(), HistoryError> {
         if !ref_name_is_fine(name) {
-            return Err(HistoryError::Invalid {
-                what: name.to_owned(),
-            });
+            return Err(HistoryError::Invalid { what: name.to_owned() });
         }
         if !self.commits.contains_key(sha) {
-            return Err(HistoryError::NotFound {
-                what: sha.to_owned(),
-            });
+            return Err(HistoryError::NotFound { what: sha.to_owned() });
         }
         self.tags.insert(name.to_owned(), sha.to_owned());
         Ok(())
@@ -408,9 +347,7 @@ impl History for MadeHistory {
         message: &str,
         who: &Signature,
     ) -> Result<String, HistoryError> {
-        let commit = self.commit(sha).ok_or_else(|| HistoryError::NotFound {
-            what: sha.to_owned(),
-        })?;
+        let commit = self.commit(sha).ok_or_else(|| HistoryError::NotFound { what: sha.to_owned() })?;
         let parent = commit.parents.first().cloned().unwrap_or_default();
         let tree = self.three_way(sha, onto, &parent)?;
         let made = self.add(vec![onto.to_owned()], tree, message, who);
@@ -420,8 +357,7 @@ impl History for MadeHistory {
 }
 
 fn made_sha(counter: u64, kind: u64) -> String {
-    let mut state =
-        counter.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ kind.wrapping_mul(0xD1B5_4A32_D192_ED03);
+    let mut state = counter.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ kind.wrapping_mul(0xD1B5_4A32_D192_ED03);
     let mut text = String::with_capacity(48);
     for _ in 0..3 {
         state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -435,9 +371,9 @@ fn made_sha(counter: u64, kind: u64) -> String {
 }
 
 fn blob_name(bytes: &[u8]) -> String {
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
     made_sha(hash, 3)
 }
 
@@ -445,24 +381,10 @@ fn blob_name(bytes: &[u8]) -> String {
 /// the middle counts as git would, and scattered changes count at most as the whole span.
 fn counted(before: Option<&[u8]>, after: Option<&[u8]>) -> (u64, u64) {
     let lines = |bytes: Option<&[u8]>| -> Vec<Vec<u8>> {
-        bytes
-            .map(|b| {
-                b.split_inclusive(|c| *c == b'\n')
-                    .map(<[u8]>::to_vec)
-                    .collect()
-            })
-            .unwrap_or_default()
+        bytes.map(|b| b.split_inclusive(|c| *c == b'\n').map(<[u8]>::to_vec).collect()).unwrap_or_default()
     };
     let (old, new) = (lines(before), lines(after));
     let head = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
-    let tail = old[head..]
-        .iter()
-        .rev()
-        .zip(new[head..].iter().rev())
-        .take_while(|(a, b)| a == b)
-        .count();
-    (
-        (new.len() - head - tail) as u64,
-        (old.len() - head - tail) as u64,
-    )
+    let tail = old[head..].iter().rev().zip(new[head..].iter().rev()).take_while(|(a, b)| a == b).count();
+    ((new.len() - head - tail) as u64, (old.len() - head - tail) as u64)
 }

@@ -195,16 +195,14 @@ pub fn ref_name_is_fine(name: &str) -> bool {
         && !name.contains("/.")
         && !name.contains("@{")
         && name != "@"
-        && !name
-            .chars()
-            .any(|c| c.is_control() || " ~^:?*[\\".contains(c))
+        && !name.chars().any(|c| c.is_control() || " ~^:?*[\\".contains(c))
 }
 
 /// Says whether a path stays inside the tree.
 pub fn path_is_fine(path: &str) -> bool {
     !path.is_empty()
         && !path.contains('\0')
-        && path.split('/').all(|part| {
-            !part.is_empty() && part != "." && part != ".." && !part.eq_ignore_ascii_case(".git")
-        })
+        && path
+            .split('/')
+            .all(|part| !part.is_empty() && part != "." && part != ".." && !part.eq_ignore_ascii_case(".git"))
 }

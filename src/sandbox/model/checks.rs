@@ -84,44 +84,21 @@ impl CheckRunWish {
             return Err(invalid("status", "status is not included in the list"));
         }
         if let Some(conclusion) = &self.conclusion
-            && ![
-                "success",
-                "failure",
-                "neutral",
-                "cancelled",
-                "skipped",
-                "timed_out",
-                "action_required",
-            ]
-            .contains(&conclusion.as_str())
+            && !["success", "failure", "neutral", "cancelled", "skipped", "timed_out", "action_required"]
+                .contains(&conclusion.as_str())
         {
-            return Err(invalid(
-                "conclusion",
-                "conclusion is not included in the list",
-            ));
+            return Err(invalid("conclusion", "conclusion is not included in the list"));
         }
         if self.status.as_deref() == Some("completed") && self.conclusion.is_none() {
-            return Err(Refusal::new(
-                422,
-                "Invalid request.\n\nMissing conclusion for a completed check run.",
-            ));
+            return Err(Refusal::new(422, "Invalid request.\n\nMissing conclusion for a completed check run."));
         }
         if let Some(output) = &self.output {
             if output.title.is_none() || output.summary.is_none() {
-                return Err(Refusal::new(
-                    422,
-                    "Invalid request.\n\n\"title\", \"summary\" weren't supplied.",
-                ));
+                return Err(Refusal::new(422, "Invalid request.\n\n\"title\", \"summary\" weren't supplied."));
             }
             for (field, text) in [("summary", &output.summary), ("text", &output.text)] {
-                if text
-                    .as_ref()
-                    .is_some_and(|text| text.chars().count() > OUTPUT_CHARS_MAX)
-                {
-                    return Err(invalid(
-                        field,
-                        &format!("{field} exceeds a maximum of {OUTPUT_CHARS_MAX} characters"),
-                    ));
+                if text.as_ref().is_some_and(|text| text.chars().count() > OUTPUT_CHARS_MAX) {
+                    return Err(invalid(field, &format!("{field} exceeds a maximum of {OUTPUT_CHARS_MAX} characters")));
                 }
             }
             if output.annotations.len() > ANNOTATIONS_A_REQUEST_MAX {
@@ -135,8 +112,7 @@ impl CheckRunWish {
                 if !["notice", "warning", "failure"].contains(&annotation.level.as_str())
                     || annotation.start_line == 0
                     || annotation.end_line < annotation.start_line
-                    || (!same_line
-                        && (annotation.start_column.is_some() || annotation.end_column.is_some()))
+                    || (!same_line && (annotation.start_column.is_some() || annotation.end_column.is_some()))
                     || annotation.message.is_empty()
                     || annotation.message.len() > 65_536
                     || annotation.path.is_empty()
@@ -153,17 +129,11 @@ impl CheckRunWish {
                 ));
             }
             for action in actions {
-                for (text, limit) in [
-                    (&action.label, 20),
-                    (&action.description, 40),
-                    (&action.identifier, 20),
-                ] {
+                for (text, limit) in [(&action.label, 20), (&action.description, 40), (&action.identifier, 20)] {
                     if text.is_empty() || text.chars().count() > limit {
                         return Err(Refusal::new(
                             422,
-                            format!(
-                                "Invalid request.\n\nOnly {limit} characters are allowed; {text:?} was supplied."
-                            ),
+                            format!("Invalid request.\n\nOnly {limit} characters are allowed; {text:?} was supplied."),
                         ));
                     }
                 }
@@ -185,11 +155,7 @@ impl Model {
 
     /// Makes the suite of a pushed commit and asks the App to fill it, once per commit.
     pub(super) fn request_suite(&mut self, sha: &str, by: &str, now: i64) {
-        let writes = self
-            .app
-            .permissions
-            .get("checks")
-            .is_some_and(|level| level == "write");
+        let writes = self.app.permissions.get("checks").is_some_and(|level| level == "write");
         if !writes || !self.manners.requests_suites || self.suites.contains_key(sha) {
             return;
         }
@@ -206,10 +172,7 @@ impl Model {
     pub fn create_check_run(&mut self, wish: CheckRunWish, now: i64) -> Result<u64, Refusal> {
         wish.check()?;
         let (Some(name), Some(sha)) = (wish.name.clone(), wish.head_sha.clone()) else {
-            return Err(Refusal::new(
-                422,
-                "Invalid request.\n\n\"name\", \"head_sha\" weren't supplied.",
-            ));
+            return Err(Refusal::new(422, "Invalid request.\n\n\"name\", \"head_sha\" weren't supplied."));
         };
         if self.history.commit(&sha).is_none() {
             return Err(Refusal::new(422, format!("No commit found for SHA: {sha}")));
@@ -236,10 +199,7 @@ impl Model {
         };
         self.check_runs.insert(id, run);
         self.apply(id, wish, now);
-        let completed = self
-            .check_runs
-            .get(&id)
-            .is_some_and(|run| run.status == "completed");
+        let completed = self.check_runs.get(&id).is_some_and(|run| run.status == "completed");
         self.check_event(id, "created", None, None, now);
         if completed {
             self.check_event(id, "completed", None, None, now);
@@ -248,25 +208,11 @@ impl Model {
     }
 
     /// Changes a check run; annotations are added to those it has.
-    pub fn update_check_run(
-        &mut self,
-        id: u64,
-        wish: CheckRunWish,
-        now: i64,
-    ) -> Result<(), Refusal> {
+    pub fn update_check_run(&mut self, id: u64, wish: CheckRunWish, now: i64) -> Result<(), Refusal> {
         wish.check()?;
-        let before = self
-            .check_runs
-            .get(&id)
-            .ok_or_else(Refusal::not_found)?
-            .status
-            .clone();
+        let before = self.check_runs.get(&id).ok_or_else(Refusal::not_found)?.status.clone();
         self.apply(id, wish, now);
-        let after = self
-            .check_runs
-            .get(&id)
-            .map(|run| run.status.clone())
-            .unwrap_or_default();
+        let after = self.check_runs.get(&id).map(|run| run.status.clone()).unwrap_or_default();
         if before != "completed" && after == "completed" {
             self.check_event(id, "completed", None, None, now);
         }
@@ -309,10 +255,7 @@ impl Model {
 
     /// A person asks for a check run again.
     pub fn rerequest_check(&mut self, id: u64, by: &str, now: i64) -> Result<(), Refusal> {
-        let run = self
-            .check_runs
-            .get_mut(&id)
-            .ok_or_else(Refusal::not_found)?;
+        let run = self.check_runs.get_mut(&id).ok_or_else(Refusal::not_found)?;
         run.status = "queued".to_owned();
         run.conclusion = None;
         run.completed_at = None;
@@ -330,37 +273,20 @@ impl Model {
     }
 
     /// A person presses a check run's button.
-    pub fn request_action(
-        &mut self,
-        id: u64,
-        identifier: &str,
-        by: &str,
-        now: i64,
-    ) -> Result<(), Refusal> {
+    pub fn request_action(&mut self, id: u64, identifier: &str, by: &str, now: i64) -> Result<(), Refusal> {
         let run = self.check_runs.get(&id).ok_or_else(Refusal::not_found)?;
-        if run.status != "completed"
-            || !run
-                .actions
-                .iter()
-                .any(|action| action.identifier == identifier)
-        {
+        if run.status != "completed" || !run.actions.iter().any(|action| action.identifier == identifier) {
             return Err(Refusal::not_found());
         }
         self.check_event(id, "requested_action", Some(by), Some(identifier), now);
         Ok(())
     }
 
-    fn check_event(
-        &mut self,
-        id: u64,
-        action: &str,
-        by: Option<&str>,
-        identifier: Option<&str>,
-        now: i64,
-    ) {
+    fn check_event(&mut self, id: u64, action: &str, by: Option<&str>, identifier: Option<&str>, now: i64) {
         let Some(run) = self.check_runs.get(&id) else {
             return;
         };
+        let sha = run.head_sha.clone();
         let mut shown = self.check_run_json(run);
         shown["check_suite"] = self.suite_json(&run.head_sha);
         let mut payload = json!({ "check_run": shown });
@@ -369,17 +295,21 @@ impl Model {
         }
         let bot = self.app.bot_login();
         self.send("check_run", Some(action), payload, by.unwrap_or(&bot), now);
+        let suite_is_done = action == "completed"
+            && self.manners.requests_suites
+            && self
+                .check_runs_of(&sha, true)
+                .iter()
+                .all(|run| run.status == "completed");
+        if suite_is_done {
+            self.suite_event(&sha, "completed", &bot, now);
+        }
     }
 
     /// Check runs of a commit, newest first; only the latest of each name when `latest`.
     pub fn check_runs_of(&self, sha: &str, latest: bool) -> Vec<&CheckRun> {
         let mut runs: Vec<&CheckRun> = Vec::new();
-        for run in self
-            .check_runs
-            .values()
-            .rev()
-            .filter(|run| run.head_sha == sha)
-        {
+        for run in self.check_runs.values().rev().filter(|run| run.head_sha == sha) {
             if !latest || !runs.iter().any(|other| other.name == run.name) {
                 runs.push(run);
             }

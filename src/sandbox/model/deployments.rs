@@ -96,39 +96,19 @@ pub enum Created {
 }
 
 /// States that a deployment status can have.
-pub const STATES: [&str; 7] = [
-    "error",
-    "failure",
-    "inactive",
-    "in_progress",
-    "queued",
-    "pending",
-    "success",
-];
+pub const STATES: [&str; 7] = ["error", "failure", "inactive", "in_progress", "queued", "pending", "success"];
 
 impl Model {
     /// Makes an environment unless there is one of this name; names are compared without case.
     pub fn ensure_environment(&mut self, name: &str, now: i64) {
         if !self.environments.contains_key(&name.to_lowercase()) {
             let id = self.next_id();
-            self.environments.insert(
-                name.to_lowercase(),
-                Environment {
-                    id,
-                    name: name.to_owned(),
-                    created_at: now,
-                },
-            );
+            self.environments.insert(name.to_lowercase(), Environment { id, name: name.to_owned(), created_at: now });
         }
     }
 
     /// Creates a deployment, or merges the default branch into its ref first, as GitHub does.
-    pub fn create_deployment(
-        &mut self,
-        wish: DeploymentWish,
-        by: &str,
-        now: i64,
-    ) -> Result<Created, Refusal> {
+    pub fn create_deployment(&mut self, wish: DeploymentWish, by: &str, now: i64) -> Result<Created, Refusal> {
         let sha = self
             .history
             .resolve(&wish.git_ref)
@@ -142,21 +122,14 @@ impl Model {
         {
             let who = self.signature(by, now);
             let message = format!("Merge {default} into {}", wish.git_ref);
-            return match self
-                .history
-                .merge(&wish.git_ref, &tip, MergeMethod::Merge, &message, &who)
-            {
+            return match self.history.merge(&wish.git_ref, &tip, MergeMethod::Merge, &message, &who) {
                 Ok(after) => {
                     self.pushed(&wish.git_ref, Some(sha), &after, by, now);
-                    Ok(Created::Merged(format!(
-                        "Auto-merged {default} into {} on deployment.",
-                        wish.git_ref
-                    )))
+                    Ok(Created::Merged(format!("Auto-merged {default} into {} on deployment.", wish.git_ref)))
                 }
-                Err(HistoryError::Conflict) => Err(Refusal::new(
-                    409,
-                    format!("Conflict merging {default} into {}.", wish.git_ref),
-                )),
+                Err(HistoryError::Conflict) => {
+                    Err(Refusal::new(409, format!("Conflict merging {default} into {}.", wish.git_ref)))
+                }
                 Err(other) => Err(other.into()),
             };
         }
@@ -165,11 +138,7 @@ impl Model {
         if environment.chars().count() > 255 || environment.trim().is_empty() {
             return Err(Refusal::invalid("Deployment", "environment", "invalid"));
         }
-        if wish
-            .description
-            .as_ref()
-            .is_some_and(|text| text.chars().count() > 140)
-        {
+        if wish.description.as_ref().is_some_and(|text| text.chars().count() > 140) {
             return Err(Refusal::invalid_because(
                 "Deployment",
                 "description",
@@ -178,9 +147,7 @@ impl Model {
         }
         self.ensure_environment(&environment, now);
         let id = self.next_id();
-        let production = wish
-            .production
-            .unwrap_or(environment.eq_ignore_ascii_case("production"));
+        let production = wish.production.unwrap_or(environment.eq_ignore_ascii_case("production"));
         self.deployments.insert(
             id,
             Deployment {
@@ -198,42 +165,29 @@ impl Model {
                 updated_at: now,
             },
         );
-        let payload = json!({ "deployment": self.deployment_json(id), "workflow": Value::Null, "workflow_run": Value::Null });
+        let payload =
+            json!({ "deployment": self.deployment_json(id), "workflow": Value::Null, "workflow_run": Value::Null });
         self.send("deployment", Some("created"), payload, by, now);
         Ok(Created::Deployment(id))
     }
 
     fn contexts_are_green(&self, wish: &DeploymentWish, sha: &str) -> Result<(), Refusal> {
         let runs = self.check_runs_of(sha, true);
-        let green = |conclusion: &Option<String>| {
-            matches!(
-                conclusion.as_deref(),
-                Some("success" | "neutral" | "skipped")
-            )
-        };
+        let green =
+            |conclusion: &Option<String>| matches!(conclusion.as_deref(), Some("success" | "neutral" | "skipped"));
         let wanted: Vec<String> = match &wish.required_contexts {
             Some(contexts) => contexts.clone(),
             None => runs.iter().map(|run| run.name.clone()).collect(),
         };
         let missing: Vec<Value> = wanted
             .iter()
-            .filter(|name| {
-                !runs
-                    .iter()
-                    .any(|run| run.name == **name && green(&run.conclusion))
-            })
+            .filter(|name| !runs.iter().any(|run| run.name == **name && green(&run.conclusion)))
             .map(|name| json!({ "context": name, "state": "pending" }))
             .collect();
         if missing.is_empty() {
             return Ok(());
         }
-        let mut refusal = Refusal::new(
-            409,
-            format!(
-                "Conflict: Commit status checks failed for {}.",
-                wish.git_ref
-            ),
-        );
+        let mut refusal = Refusal::new(409, format!("Conflict: Commit status checks failed for {}.", wish.git_ref));
         refusal.errors = vec![
             json!({ "contexts": missing, "resource": "Deployment", "field": "required_contexts", "code": "invalid" }),
         ];
@@ -248,18 +202,11 @@ impl Model {
         by: &str,
         now: i64,
     ) -> Result<u64, Refusal> {
-        let of = self
-            .deployments
-            .get_mut(&deployment)
-            .ok_or_else(Refusal::not_found)?;
+        let of = self.deployments.get_mut(&deployment).ok_or_else(Refusal::not_found)?;
         if !STATES.contains(&wish.state.as_str()) {
             return Err(Refusal::invalid("DeploymentStatus", "state", "invalid"));
         }
-        if wish
-            .description
-            .as_ref()
-            .is_some_and(|text| text.chars().count() > 140)
-        {
+        if wish.description.as_ref().is_some_and(|text| text.chars().count() > 140) {
             return Err(Refusal::invalid_because(
                 "DeploymentStatus",
                 "description",
@@ -268,18 +215,11 @@ impl Model {
         }
         for url in [&wish.log_url, &wish.environment_url].into_iter().flatten() {
             if !url.is_empty() && !url.starts_with("http://") && !url.starts_with("https://") {
-                return Err(Refusal::invalid_because(
-                    "DeploymentStatus",
-                    "log_url",
-                    "must use http(s) scheme",
-                ));
+                return Err(Refusal::invalid_because("DeploymentStatus", "log_url", "must use http(s) scheme"));
             }
         }
         of.updated_at = now;
-        let environment = wish
-            .environment
-            .clone()
-            .unwrap_or_else(|| of.environment.clone());
+        let environment = wish.environment.clone().unwrap_or_else(|| of.environment.clone());
         let id = self.next_id();
         let status = DeploymentStatus {
             id,
@@ -342,11 +282,7 @@ impl Model {
 
     /// Statuses of a deployment, newest first.
     pub fn statuses_of(&self, deployment: u64) -> Vec<&DeploymentStatus> {
-        self.deployment_statuses
-            .values()
-            .rev()
-            .filter(|status| status.deployment == deployment)
-            .collect()
+        self.deployment_statuses.values().rev().filter(|status| status.deployment == deployment).collect()
     }
 
     /// The latest state of a deployment, if it has one.

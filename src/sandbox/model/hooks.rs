@@ -43,6 +43,8 @@ pub struct Delivery {
 
 /// Deliveries kept; the oldest go first.
 const DELIVERIES_MAX: usize = 5_000;
+/// GitHub shows and repeats deliveries of the past three days only.
+const DELIVERIES_KEPT_MS: i64 = 3 * 86_400_000;
 
 impl Model {
     /// Takes all webhooks that were caused since the last call, in order.
@@ -77,11 +79,19 @@ impl Model {
         while self.deliveries.len() > DELIVERIES_MAX {
             self.deliveries.pop_first();
         }
+        self.forget_old_deliveries(delivered_at);
         id
+    }
+
+    /// Drops the deliveries that are too old to be shown or repeated.
+    pub fn forget_old_deliveries(&mut self, now: i64) {
+        self.deliveries
+            .retain(|_, delivery| now - delivery.delivered_at <= DELIVERIES_KEPT_MS);
     }
 
     /// Queues a delivery again, under the same GUID. Fails when there is none of this id.
     pub fn redeliver(&mut self, id: u64, now: i64) -> Result<(), super::Refusal> {
+        self.forget_old_deliveries(now);
         let delivery = self
             .deliveries
             .get(&id)

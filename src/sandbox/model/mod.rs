@@ -9,19 +9,19 @@ mod checks;
 mod deployments;
 mod hooks;
 mod json;
+mod json_pulls;
+mod json_work;
 mod people;
 mod pulls;
 mod runs;
 mod talk;
 
 pub use checks::{Annotation, CheckAction, CheckRun, CheckRunWish, OutputWish};
-pub use deployments::{
-    Created, Deployment, DeploymentStatus, DeploymentWish, Environment, StatusWish,
-};
+pub use deployments::{Created, Deployment, DeploymentStatus, DeploymentWish, Environment, StatusWish};
 pub use hooks::{Delivery, DeliveryResult, OutgoingEvent};
 pub use json::{encoded, encoded_path, rfc3339, text_or_null};
 pub use people::{Kind, Permission, Team, User};
-pub use pulls::{PULL_COMMITS_MAX, PULL_FILES_MAX, Pull, PullEdit, PullState};
+pub use pulls::{PULL_COMMITS_MAX, PULL_FILES_MAX, Pull, PullEdit, PullState, PullWish};
 pub use runs::{Dispatch, Run, RunState, RunTimes, Workflow, plain};
 pub use talk::{Comment, Issue, Label, Reaction, Review};
 
@@ -42,11 +42,7 @@ pub struct Refusal {
 
 impl Refusal {
     pub fn new(status: u16, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            message: message.into(),
-            errors: Vec::new(),
-        }
+        Self { status, message: message.into(), errors: Vec::new() }
     }
 
     pub fn not_found() -> Self {
@@ -67,9 +63,7 @@ impl Refusal {
         Self {
             status: 422,
             message: "Validation Failed".to_owned(),
-            errors: vec![
-                json!({ "resource": resource, "field": field, "code": "custom", "message": message }),
-            ],
+            errors: vec![json!({ "resource": resource, "field": field, "code": "custom", "message": message })],
         }
     }
 
@@ -92,9 +86,7 @@ impl From<HistoryError> for Refusal {
         match error {
             HistoryError::NotFound { .. } => Refusal::not_found(),
             HistoryError::Conflict => Refusal::new(409, "Merge conflict"),
-            HistoryError::Invalid { what } => {
-                Refusal::new(422, format!("{what} is not a valid ref name or path."))
-            }
+            HistoryError::Invalid { what } => Refusal::new(422, format!("{what} is not a valid ref name or path.")),
             HistoryError::Failed { what } => Refusal::new(500, what),
         }
     }
@@ -187,12 +179,7 @@ pub struct Manners {
 
 impl Default for Manners {
     fn default() -> Self {
-        Self {
-            dispatch_never_tells_run: false,
-            slim_payloads: false,
-            requests_suites: true,
-            list_lag_ms: 0,
-        }
+        Self { dispatch_never_tells_run: false, slim_payloads: false, requests_suites: true, list_lag_ms: 0 }
     }
 }
 
@@ -223,6 +210,8 @@ pub struct Model {
     pub deployment_statuses: BTreeMap<u64, DeploymentStatus>,
     pub environments: BTreeMap<String, Environment>,
     pub workflow_ids: BTreeMap<String, u64>,
+    /// Workflow files as parsed, by path and blob.
+    workflows_read: BTreeMap<(String, String), Workflow>,
     pub runs: BTreeMap<u64, Run>,
     pub run_times: RunTimes,
     /// Runs to fail: of this environment, or of any.
@@ -240,21 +229,13 @@ pub struct Model {
 
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Model")
-            .field("repository", &self.repository)
-            .finish_non_exhaustive()
+        f.debug_struct("Model").field("repository", &self.repository).finish_non_exhaustive()
     }
 }
 
 impl Model {
     /// A GitHub with one organisation that owns one repository, and one installed App.
-    pub fn new(
-        history: Box<dyn History + Send>,
-        owner: &str,
-        name: &str,
-        default_branch: &str,
-        now: i64,
-    ) -> Self {
+    pub fn new(history: Box<dyn History + Send>, owner: &str, name: &str, default_branch: &str, now: i64) -> Self {
         let mut model = Self {
             api_url: "http://127.0.0.1".to_owned(),
             web_url: "http://127.0.0.1".to_owned(),
@@ -300,6 +281,7 @@ impl Model {
             deployment_statuses: BTreeMap::new(),
             environments: BTreeMap::new(),
             workflow_ids: BTreeMap::new(),
+            workflows_read: BTreeMap::new(),
             runs: BTreeMap::new(),
             run_times: RunTimes::default(),
             to_fail: Vec::new(),
@@ -333,9 +315,7 @@ impl Model {
             ("pull_requests", "write"),
             ("statuses", "read"),
         ] {
-            self.app
-                .permissions
-                .insert(name.to_owned(), level.to_owned());
+            self.app.permissions.insert(name.to_owned(), level.to_owned());
         }
         self.app.events = [
             "check_run",
@@ -372,39 +352,22 @@ impl Model {
         let user = self.users.get(login);
         Signature {
             name: user.map_or(login, |user| user.name.as_str()).to_owned(),
-            email: user.map_or_else(
-                || format!("{login}@users.noreply.github.com"),
-                |user| user.email.clone(),
-            ),
+            email: user.map_or_else(|| format!("{login}@users.noreply.github.com"), |user| user.email.clone()),
             at_ms: now,
         }
     }
 
     /// Takes a new installation token into the books; `text` is what the caller hands out.
-    pub fn add_token(
-        &mut self,
-        text: String,
-        permissions: BTreeMap<String, String>,
-        now: i64,
-    ) -> i64 {
+    pub fn add_token(&mut self, text: String, permissions: BTreeMap<String, String>, now: i64) -> i64 {
         let expires_at = now + 3_600_000;
         self.tokens.retain(|_, token| token.expires_at > now);
-        self.tokens.insert(
-            text,
-            Token {
-                expires_at,
-                permissions,
-            },
-        );
+        self.tokens.insert(text, Token { expires_at, permissions });
         expires_at
     }
 
     /// Suspends the installation; its tokens stop working.
     pub fn suspend_installation(&mut self, by: &str, now: i64) {
-        self.installation.state = InstallationState::Suspended {
-            at: now,
-            by: by.to_owned(),
-        };
+        self.installation.state = InstallationState::Suspended { at: now, by: by.to_owned() };
         self.installation.updated_at = now;
         self.installation_event("suspend", by, now);
     }
@@ -437,11 +400,7 @@ impl Model {
         self.installation.has_repository = installed;
         let action = if installed { "added" } else { "removed" };
         let short = vec![self.repository_short_json()];
-        let (added, removed) = if installed {
-            (short, Vec::new())
-        } else {
-            (Vec::new(), short)
-        };
+        let (added, removed) = if installed { (short, Vec::new()) } else { (Vec::new(), short) };
         let mut payload = json!({
             "action": action,
             "installation": self.installation_json(),

@@ -87,13 +87,7 @@ impl Model {
             Kind::User => format!("{login}@example.com"),
             Kind::Bot | Kind::Organization => format!("{id}+{login}@users.noreply.github.com"),
         };
-        let user = User {
-            id,
-            login: login.to_owned(),
-            name: name.to_owned(),
-            email,
-            kind,
-        };
+        let user = User { id, login: login.to_owned(), name: name.to_owned(), email, kind };
         self.users.insert(login.to_owned(), user);
     }
 
@@ -107,47 +101,26 @@ impl Model {
     pub fn add_team(&mut self, slug: &str, name: &str, members: &[&str]) {
         let id = self.next_id();
         let members = members.iter().map(|login| (*login).to_owned()).collect();
-        self.teams.insert(
-            slug.to_owned(),
-            Team {
-                id,
-                slug: slug.to_owned(),
-                name: name.to_owned(),
-                members,
-            },
-        );
+        self.teams.insert(slug.to_owned(), Team { id, slug: slug.to_owned(), name: name.to_owned(), members });
     }
 
     /// What a login may do: of a public repository, everyone may read.
     pub fn permission_of(&self, login: &str) -> Permission {
-        self.find_user(login)
-            .and_then(|user| self.collaborators.get(&user.login))
-            .copied()
-            .unwrap_or(Permission::Read)
+        self.find_user(login).and_then(|user| self.collaborators.get(&user.login)).copied().unwrap_or(Permission::Read)
     }
 
     /// Finds an account; logins are compared without case, as GitHub does.
     pub fn find_user(&self, login: &str) -> Option<&User> {
-        self.users.get(login).or_else(|| {
-            self.users
-                .values()
-                .find(|user| user.login.eq_ignore_ascii_case(login))
-        })
+        self.users.get(login).or_else(|| self.users.values().find(|user| user.login.eq_ignore_ascii_case(login)))
     }
 
     /// The account that signs commits with this address.
     pub fn user_by_email(&self, email: &str) -> Option<&User> {
-        self.users
-            .values()
-            .find(|user| user.email.eq_ignore_ascii_case(email))
+        self.users.values().find(|user| user.email.eq_ignore_ascii_case(email))
     }
 
     /// Logins of people, for choosing who acts.
     pub fn people(&self) -> Vec<String> {
-        self.users
-            .values()
-            .filter(|user| user.kind == Kind::User)
-            .map(|user| user.login.clone())
-            .collect()
+        self.users.values().filter(|user| user.kind == Kind::User).map(|user| user.login.clone()).collect()
     }
 }

@@ -43,6 +43,18 @@ impl Pull {
     }
 }
 
+/// What a request wants of a new pull request.
+#[derive(Debug, Clone, Copy)]
+pub struct PullWish<'a> {
+    /// Branch of this repository, as `name` or `owner:name`.
+    pub head: &'a str,
+    pub base: &'a str,
+    pub title: &'a str,
+    pub body: Option<&'a str>,
+    pub author: &'a str,
+    pub draft: bool,
+}
+
 /// What to change of a pull request; what is `None` stays.
 #[derive(Debug, Clone, Default)]
 pub struct PullEdit {
@@ -58,16 +70,15 @@ pub const PULL_COMMITS_MAX: usize = 250;
 
 impl Model {
     /// Opens a pull request for a branch.
-    pub fn open_pull(
-        &mut self,
-        head: &str,
-        base: &str,
-        title: &str,
-        body: Option<&str>,
-        author: &str,
-        draft: bool,
-        now: i64,
-    ) -> Result<u64, Refusal> {
+    pub fn open_pull(&mut self, wish: &PullWish<'_>, now: i64) -> Result<u64, Refusal> {
+        let PullWish {
+            head,
+            base,
+            title,
+            body,
+            author,
+            draft,
+        } = *wish;
         let base_sha = self
             .history
             .branch(base)
@@ -515,12 +526,14 @@ impl Model {
             let base = self.repository.default_branch.clone();
             if self
                 .open_pull(
-                    &next.branch,
-                    &base,
-                    &next.title,
-                    Some(&next.body),
-                    &next.author,
-                    false,
+                    &PullWish {
+                        head: &next.branch,
+                        base: &base,
+                        title: &next.title,
+                        body: Some(&next.body),
+                        author: &next.author,
+                        draft: false,
+                    },
                     now,
                 )
                 .is_ok()

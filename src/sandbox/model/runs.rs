@@ -95,12 +95,7 @@ pub struct RunTimes {
 
 impl Default for RunTimes {
     fn default() -> Self {
-        Self {
-            queued_ms: 1_000,
-            running_ms: 3_000,
-            finished_by_hand: false,
-            held: false,
-        }
+        Self { queued_ms: 1_000, running_ms: 3_000, finished_by_hand: false, held: false }
     }
 }
 
@@ -130,22 +125,20 @@ impl Model {
         };
         let names: Vec<String> = entries
             .into_iter()
-            .filter(|entry| {
-                !entry.is_directory
-                    && (entry.name.ends_with(".yml") || entry.name.ends_with(".yaml"))
-            })
+            .filter(|entry| !entry.is_directory && (entry.name.ends_with(".yml") || entry.name.ends_with(".yaml")))
             .map(|entry| entry.name)
             .collect();
-        names
-            .into_iter()
-            .filter_map(|name| self.workflow_at(&tip, &format!(".github/workflows/{name}")))
-            .collect()
+        names.into_iter().filter_map(|name| self.workflow_at(&tip, &format!(".github/workflows/{name}"))).collect()
     }
 
     fn workflow_at(&mut self, sha: &str, path: &str) -> Option<Workflow> {
-        let Some(Entry::File { bytes, .. }) = self.history.read(sha, path) else {
+        let Some(Entry::File { sha: blob, bytes }) = self.history.read(sha, path) else {
             return None;
         };
+        let key = (path.to_owned(), blob);
+        if let Some(known) = self.workflows_read.get(&key) {
+            return Some(known.clone());
+        }
         let text = String::from_utf8_lossy(&bytes);
         let file: WorkflowFile = serde_saphyr::from_str(&text).ok()?;
         let id = match self.workflow_ids.get(path) {
@@ -156,13 +149,15 @@ impl Model {
                 id
             }
         };
-        Some(Workflow {
+        let workflow = Workflow {
             id,
             name: file.name.unwrap_or_else(|| path.to_owned()),
             path: path.to_owned(),
             run_name: file.run_name,
             dispatch: file.on.as_ref().and_then(dispatch_inputs),
-        })
+        };
+        self.workflows_read.insert(key, workflow.clone());
+        Some(workflow)
     }
 
     /// A workflow by its number or file name.
@@ -187,10 +182,8 @@ impl Model {
         now: i64,
     ) -> Result<Dispatch, Refusal> {
         let on_default = self.workflow(workflow)?;
-        let short = git_ref
-            .strip_prefix("refs/heads/")
-            .or_else(|| git_ref.strip_prefix("refs/tags/"))
-            .unwrap_or(git_ref);
+        let short =
+            git_ref.strip_prefix("refs/heads/").or_else(|| git_ref.strip_prefix("refs/tags/")).unwrap_or(git_ref);
         let sha = self
             .history
             .branch(short)
@@ -205,24 +198,13 @@ impl Model {
                 ),
             ));
         }
-        let workflow = self
-            .workflow_at(&sha, &on_default.path)
-            .ok_or_else(Refusal::not_found)?;
+        let workflow = self.workflow_at(&sha, &on_default.path).ok_or_else(Refusal::not_found)?;
         let Some(declared) = &workflow.dispatch else {
-            return Err(Refusal::new(
-                422,
-                "Workflow does not have 'workflow_dispatch' trigger",
-            ));
+            return Err(Refusal::new(422, "Workflow does not have 'workflow_dispatch' trigger"));
         };
-        let unexpected: Vec<&String> = inputs
-            .keys()
-            .filter(|name| !declared.contains_key(*name))
-            .collect();
+        let unexpected: Vec<&String> = inputs.keys().filter(|name| !declared.contains_key(*name)).collect();
         if !unexpected.is_empty() {
-            return Err(Refusal::new(
-                422,
-                format!("Unexpected inputs provided: {unexpected:?}"),
-            ));
+            return Err(Refusal::new(422, format!("Unexpected inputs provided: {unexpected:?}")));
         }
         let mut all = BTreeMap::new();
         for (name, input) in declared {
@@ -234,36 +216,21 @@ impl Model {
             match given {
                 Some(value) => all.insert(name.clone(), value),
                 None if input.required => {
-                    return Err(Refusal::new(
-                        422,
-                        format!("Required input '{name}' not provided"),
-                    ));
+                    return Err(Refusal::new(422, format!("Required input '{name}' not provided")));
                 }
                 None => all.insert(name.clone(), String::new()),
             };
         }
         let environment = all.get("environment").cloned();
-        let mut fails = environment
-            .as_ref()
-            .is_some_and(|name| self.failing.contains(name));
-        if let Some(at) = self
-            .to_fail
-            .iter()
-            .position(|wanted| wanted.is_none() || *wanted == environment)
-        {
+        let mut fails = environment.as_ref().is_some_and(|name| self.failing.contains(name));
+        if let Some(at) = self.to_fail.iter().position(|wanted| wanted.is_none() || *wanted == environment) {
             self.to_fail.remove(at);
             fails = true;
         }
         let id = self.next_id();
-        let number = 1 + self
-            .runs
-            .values()
-            .filter(|run| run.workflow_id == workflow.id)
-            .count() as u64;
-        let display_title = workflow.run_name.as_deref().map_or_else(
-            || workflow.name.clone(),
-            |text| filled_in(text, &all, short),
-        );
+        let number = 1 + self.runs.values().filter(|run| run.workflow_id == workflow.id).count() as u64;
+        let display_title =
+            workflow.run_name.as_deref().map_or_else(|| workflow.name.clone(), |text| filled_in(text, &all, short));
         let run = Run {
             id,
             number,
@@ -295,11 +262,7 @@ impl Model {
 
     /// Workflow runs as a list shows them at `now`, newest first.
     pub fn listed_runs(&self, now: i64) -> Vec<&Run> {
-        self.runs
-            .values()
-            .rev()
-            .filter(|run| run.created_at + self.manners.list_lag_ms <= now)
-            .collect()
+        self.runs.values().rev().filter(|run| run.created_at + self.manners.list_lag_ms <= now).collect()
     }
 
     /// Moves runs on whose time has come.
@@ -312,19 +275,13 @@ impl Model {
                 .min()
                 .filter(|(at, _)| *at <= now);
             let Some((at, id)) = due else { return };
-            self.step(
-                id,
-                at.max(self.runs.get(&id).map_or(at, |run| run.updated_at)),
-            );
+            self.step(id, at.max(self.runs.get(&id).map_or(at, |run| run.updated_at)));
         }
     }
 
     /// When the next run moves on by itself, if any will.
     pub fn next_tick_at(&self) -> Option<i64> {
-        self.runs
-            .values()
-            .filter_map(|run| self.next_step(run))
-            .min()
+        self.runs.values().filter_map(|run| self.next_step(run)).min()
     }
 
     fn next_step(&self, run: &Run) -> Option<i64> {
@@ -378,10 +335,7 @@ impl Model {
         } else {
             conclusion
         };
-        run.state = RunState::Completed {
-            at: now,
-            conclusion: conclusion.to_owned(),
-        };
+        run.state = RunState::Completed { at: now, conclusion: conclusion.to_owned() };
         if !output.is_empty() {
             run.output = output.to_owned();
         }
@@ -393,10 +347,7 @@ impl Model {
     pub fn cancel_run(&mut self, id: u64, now: i64) -> Result<(), Refusal> {
         let run = self.runs.get_mut(&id).ok_or_else(Refusal::not_found)?;
         if matches!(run.state, RunState::Completed { .. }) {
-            return Err(Refusal::new(
-                409,
-                "Cannot cancel a workflow run that is completed.",
-            ));
+            return Err(Refusal::new(409, "Cannot cancel a workflow run that is completed."));
         }
         run.cancel_wanted = true;
         run.updated_at = now;
@@ -413,8 +364,7 @@ impl Model {
         let Some(run) = self.runs.get(&id) else {
             return;
         };
-        let workflow =
-            self.workflow_json_of(run.workflow_id, &run.workflow_path, &run.workflow_name);
+        let workflow = self.workflow_json_of(run.workflow_id, &run.workflow_path, &run.workflow_name);
         let payload = json!({ "workflow_run": self.run_json(run), "workflow": workflow });
         let by = run.actor.clone();
         self.send("workflow_run", Some(action), payload, &by, now);
@@ -424,10 +374,7 @@ impl Model {
 fn dispatch_inputs(on: &Value) -> Option<BTreeMap<String, WorkflowInput>> {
     match on {
         Value::String(name) => (name == "workflow_dispatch").then(BTreeMap::new),
-        Value::Array(names) => names
-            .iter()
-            .any(|name| name == "workflow_dispatch")
-            .then(BTreeMap::new),
+        Value::Array(names) => names.iter().any(|name| name == "workflow_dispatch").then(BTreeMap::new),
         Value::Object(events) => {
             let dispatch = events.get("workflow_dispatch")?;
             let inputs = dispatch.get("inputs").and_then(Value::as_object);
@@ -435,12 +382,7 @@ fn dispatch_inputs(on: &Value) -> Option<BTreeMap<String, WorkflowInput>> {
                 inputs
                     .into_iter()
                     .flatten()
-                    .map(|(name, input)| {
-                        (
-                            name.clone(),
-                            serde_json::from_value(input.clone()).unwrap_or_default(),
-                        )
-                    })
+                    .map(|(name, input)| (name.clone(), serde_json::from_value(input.clone()).unwrap_or_default()))
                     .collect(),
             )
         }
@@ -467,9 +409,7 @@ fn filled_in(text: &str, inputs: &BTreeMap<String, String>, git_ref: &str) -> St
             break;
         };
         let expression = rest[at + 3..at + end].trim();
-        let name = ["inputs.", "github.event.inputs."]
-            .iter()
-            .find_map(|prefix| expression.strip_prefix(prefix));
+        let name = ["inputs.", "github.event.inputs."].iter().find_map(|prefix| expression.strip_prefix(prefix));
         match name {
             Some(name) => filled.push_str(inputs.get(name).map_or("", String::as_str)),
             None if expression == "github.ref_name" => filled.push_str(git_ref),

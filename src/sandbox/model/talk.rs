@@ -67,9 +67,7 @@ pub struct Issue {
 }
 
 /// The reactions that GitHub knows.
-pub const REACTIONS: [&str; 8] = [
-    "+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes",
-];
+pub const REACTIONS: [&str; 8] = ["+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"];
 
 impl Model {
     /// Says whether a number is an issue or a pull request here.
@@ -92,26 +90,14 @@ impl Model {
     }
 
     /// Writes a comment and returns its id.
-    pub fn comment(
-        &mut self,
-        number: u64,
-        author: &str,
-        body: &str,
-        now: i64,
-    ) -> Result<u64, Refusal> {
+    pub fn comment(&mut self, number: u64, author: &str, body: &str, now: i64) -> Result<u64, Refusal> {
         if !self.has_number(number) {
             return Err(Refusal::not_found());
         }
         Self::fine_comment(body)?;
         let id = self.next_id();
-        let comment = Comment {
-            id,
-            number,
-            author: author.to_owned(),
-            body: body.to_owned(),
-            created_at: now,
-            updated_at: now,
-        };
+        let comment =
+            Comment { id, number, author: author.to_owned(), body: body.to_owned(), created_at: now, updated_at: now };
         self.comments.insert(id, comment);
         self.comment_event(id, "created", json!({}), author, now);
         Ok(id)
@@ -126,13 +112,7 @@ impl Model {
         }
         let from = std::mem::replace(&mut comment.body, body.to_owned());
         comment.updated_at = now;
-        self.comment_event(
-            id,
-            "edited",
-            json!({ "changes": { "body": { "from": from } } }),
-            by,
-            now,
-        );
+        self.comment_event(id, "edited", json!({ "changes": { "body": { "from": from } } }), by, now);
         Ok(())
     }
 
@@ -164,64 +144,39 @@ impl Model {
     pub fn comments_of(&self, number: u64, now: i64) -> Vec<&Comment> {
         self.comments
             .values()
-            .filter(|comment| {
-                comment.number == number && comment.created_at + self.manners.list_lag_ms <= now
-            })
+            .filter(|comment| comment.number == number && comment.created_at + self.manners.list_lag_ms <= now)
             .collect()
     }
 
     /// Reacts to a comment; the same reaction twice is one. Says whether it is new.
-    pub fn react(
-        &mut self,
-        comment: u64,
-        author: &str,
-        content: &str,
-        now: i64,
-    ) -> Result<(u64, bool), Refusal> {
+    pub fn react(&mut self, comment: u64, author: &str, content: &str, now: i64) -> Result<(u64, bool), Refusal> {
         if !self.comments.contains_key(&comment) {
             return Err(Refusal::not_found());
         }
         if !REACTIONS.contains(&content) {
             return Err(Refusal::invalid("Reaction", "content", "invalid"));
         }
-        if let Some(known) = self
-            .reactions
-            .values()
-            .find(|r| r.comment == comment && r.author == author && r.content == content)
+        if let Some(known) =
+            self.reactions.values().find(|r| r.comment == comment && r.author == author && r.content == content)
         {
             return Ok((known.id, false));
         }
         let id = self.next_id();
-        let reaction = Reaction {
-            id,
-            comment,
-            author: author.to_owned(),
-            content: content.to_owned(),
-            created_at: now,
-        };
+        let reaction =
+            Reaction { id, comment, author: author.to_owned(), content: content.to_owned(), created_at: now };
         self.reactions.insert(id, reaction);
         Ok((id, true))
     }
 
     /// Submits a review of the present head.
-    pub fn review(
-        &mut self,
-        number: u64,
-        author: &str,
-        state: &str,
-        body: &str,
-        now: i64,
-    ) -> Result<u64, Refusal> {
+    pub fn review(&mut self, number: u64, author: &str, state: &str, body: &str, now: i64) -> Result<u64, Refusal> {
         let commit = self.pull(number)?.head_sha.clone();
         if !["APPROVED", "CHANGES_REQUESTED", "COMMENTED"].contains(&state) {
             return Err(Refusal::invalid("PullRequestReview", "event", "invalid"));
         }
         let pull_author = self.pull(number)?.author.clone();
         if state != "COMMENTED" && pull_author == author {
-            return Err(Refusal::new(
-                422,
-                "Unprocessable Entity: Can not approve your own pull request",
-            ));
+            return Err(Refusal::new(422, "Unprocessable Entity: Can not approve your own pull request"));
         }
         let id = self.next_id();
         let review = Review {
@@ -240,13 +195,7 @@ impl Model {
         self.reviews.insert(id, review);
         let pull = self.pull(number)?;
         let payload = json!({ "review": shown, "pull_request": self.payload_pull_json(pull) });
-        self.send(
-            "pull_request_review",
-            Some("submitted"),
-            payload,
-            author,
-            now,
-        );
+        self.send("pull_request_review", Some("submitted"), payload, author, now);
         Ok(id)
     }
 
@@ -254,12 +203,7 @@ impl Model {
     pub fn ensure_label(&mut self, name: &str) {
         if !self.labels.contains_key(name) {
             let id = self.next_id();
-            let label = Label {
-                id,
-                name: name.to_owned(),
-                color: "ededed".to_owned(),
-                description: String::new(),
-            };
+            let label = Label { id, name: name.to_owned(), color: "ededed".to_owned(), description: String::new() };
             self.labels.insert(name.to_owned(), label);
         }
     }

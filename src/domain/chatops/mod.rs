@@ -1,0 +1,94 @@
+//! Comments into commands.
+//!
+//! Knows Markdown and the verbs. Must never know who may do what, or what became of it.
+//!
+//! [`scan`] finds the lines that are commands, [`read`] turns a line into a [`Verb`] by the one [`table`] that help
+//! is made from too.
+
+mod read;
+mod scan;
+mod table;
+
+pub use table::{Who, help, usage};
+
+use super::ids::*;
+use super::problem::Problem;
+use serde::{Deserialize, Serialize};
+
+/// How many commands of one comment are obeyed.
+pub const COMMANDS_MAX: usize = 5;
+
+/// What a command asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verb {
+    Help,
+    Status,
+    Recheck,
+    /// `deploy <ref|sha> to <environment> [--service s] [--reason "..."]`
+    Deploy {
+        what: String,
+        environment: EnvironmentName,
+        service: Option<ServiceName>,
+        reason: Option<String>,
+    },
+    /// `approve <environment> [<sha>] [--service s]`
+    Approve {
+        environment: EnvironmentName,
+        sha: Option<String>,
+        service: Option<ServiceName>,
+    },
+    /// `rollback <environment> [to <sha>] [--service s] [--reason "..."]`
+    Rollback {
+        environment: EnvironmentName,
+        to: Option<String>,
+        service: Option<ServiceName>,
+        reason: Option<String>,
+    },
+    /// `resume <environment> [--service s]`: ends a hold.
+    Resume {
+        environment: EnvironmentName,
+        service: Option<ServiceName>,
+    },
+}
+
+impl Verb {
+    /// The word that people write, for instance `approve`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Help => "help",
+            Self::Status => "status",
+            Self::Recheck => "recheck",
+            Self::Deploy { .. } => "deploy",
+            Self::Approve { .. } => "approve",
+            Self::Rollback { .. } => "rollback",
+            Self::Resume { .. } => "resume",
+        }
+    }
+
+    /// Who may give this command. The table's promise to people; others see that it is kept.
+    pub fn who(&self) -> Who {
+        table::who(self.name())
+    }
+}
+
+/// What a comment asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parsed {
+    /// The first [`COMMANDS_MAX`] commands in the order written; a problem is a command that cannot be understood.
+    pub commands: Vec<Result<Verb, Problem>>,
+    /// How many more were written, and left out.
+    pub left_out: usize,
+}
+
+/// Finds the commands of a comment.
+///
+/// A command is one line of a plain paragraph that starts with `/plimsoll` or `@plimsoll`. What stands in quotes,
+/// lists, tables, code, links, headings, HTML or comments is no command. Never fails: a comment that asks for nothing
+/// gives nothing. Hashes come back in lower case.
+pub fn commands(body: &str) -> Parsed {
+    let mut lines = scan::command_lines(body);
+    let left_out = lines.len().saturating_sub(COMMANDS_MAX);
+    lines.truncate(COMMANDS_MAX);
+    Parsed { commands: lines.iter().map(read::command).collect(), left_out }
+}

@@ -1,0 +1,251 @@
+//! The one table of commands: the parser reads by it, and help is made from it.
+//!
+//! Knows how each command is spelled, what it is for and who may give it. Must never know a comment.
+
+use super::Verb;
+use crate::domain::ids::*;
+use std::fmt::Write;
+
+/// Who may give a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Everybody who can comment.
+    Anybody,
+    /// Accounts that may push to the repository.
+    Writers,
+    /// Those whom the environment's `approval` names, and who made none of the changes themselves.
+    Approvers,
+}
+
+impl Who {
+    /// In plain words, for help and refusals.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Anybody => "everybody who can comment",
+            Self::Writers => "everybody with write permission",
+            Self::Approvers => {
+                "those whom the environment's `approval` names, unless they are author, committer, co-author or merger \
+                 of a change in the release"
+            }
+        }
+    }
+}
+
+/// A place in a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// A branch, tag or commit.
+    Ref,
+    Environment,
+    /// A commit, by at least seven digits of its hash.
+    Sha,
+    /// A word that must stand there as it is.
+    Word(&'static str),
+    /// All of these or none.
+    Maybe(&'static [Part]),
+}
+
+/// What may stand behind `--`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flag {
+    Service,
+    Reason,
+}
+
+impl Flag {
+    pub(super) const ALL: [Self; 2] = [Self::Service, Self::Reason];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Reason => "reason",
+        }
+    }
+}
+
+/// The words of a command, sorted into their places.
+#[derive(Default)]
+pub(super) struct Words {
+    pub what: Option<String>,
+    pub environment: Option<EnvironmentName>,
+    pub sha: Option<String>,
+    pub service: Option<ServiceName>,
+    pub reason: Option<String>,
+}
+
+/// A row of the table.
+pub(super) struct Row {
+    pub name: &'static str,
+    pub parts: &'static [Part],
+    pub flags: &'static [Flag],
+    meaning: &'static str,
+    who: Who,
+    /// `None` when a word lacks that the parts ask for.
+    pub verb: fn(Words) -> Option<Verb>,
+}
+
+/// Every command, in the order of help.
+pub(super) const VERBS: [Row; 7] = [
+    Row {
+        name: "help",
+        parts: &[],
+        flags: &[],
+        meaning: "Shows this list.",
+        who: Who::Anybody,
+        verb: |_| Some(Verb::Help),
+    },
+    Row {
+        name: "status",
+        parts: &[],
+        flags: &[],
+        meaning: "Says where this pull request and its releases stand.",
+        who: Who::Anybody,
+        verb: |_| Some(Verb::Status),
+    },
+    Row {
+        name: "recheck",
+        parts: &[],
+        flags: &[],
+        meaning: "Looks at everything afresh: files, reviews, policy, deployments.",
+        who: Who::Writers,
+        verb: |_| Some(Verb::Recheck),
+    },
+    Row {
+        name: "deploy",
+        parts: &[Part::Ref, Part::Word("to"), Part::Environment],
+        flags: &[Flag::Service, Flag::Reason],
+        meaning: "Releases a branch, tag or commit to an environment, by the rules of that environment.",
+        who: Who::Writers,
+        verb: |w| {
+            Some(Verb::Deploy { what: w.what?, environment: w.environment?, service: w.service, reason: w.reason })
+        },
+    },
+    Row {
+        name: "approve",
+        parts: &[Part::Environment, Part::Maybe(&[Part::Sha])],
+        flags: &[Flag::Service],
+        meaning: "Lets the release that waits for this environment begin. With a commit: only if it is that one.",
+        who: Who::Approvers,
+        verb: |w| Some(Verb::Approve { environment: w.environment?, sha: w.sha, service: w.service }),
+    },
+    Row {
+        name: "rollback",
+        parts: &[Part::Environment, Part::Maybe(&[Part::Word("to"), Part::Sha])],
+        flags: &[Flag::Service, Flag::Reason],
+        meaning: "Brings back the last release that was good there, or the given one, and holds the environment.",
+        who: Who::Writers,
+        verb: |w| Some(Verb::Rollback { environment: w.environment?, to: w.sha, service: w.service, reason: w.reason }),
+    },
+    Row {
+        name: "resume",
+        parts: &[Part::Environment],
+        flags: &[Flag::Service],
+        meaning: "Ends a hold, so that releases go on.",
+        who: Who::Writers,
+        verb: |w| Some(Verb::Resume { environment: w.environment?, service: w.service }),
+    },
+];
+
+/// Commands of the product that this version does not have: named, so that nobody hunts for a typing error.
+pub(super) const LATER: [&str; 14] = [
+    "why", "risk", "plan", "promote", "retry", "cancel", "lock", "unlock", "hold", "freeze", "unfreeze", "override",
+    "queue", "diff",
+];
+
+/// The row of a verb; its name may be in any case.
+pub(super) fn row(name: &str) -> Option<&'static Row> {
+    const { &VERBS }.iter().find(|row| row.name.eq_ignore_ascii_case(name))
+}
+
+/// Who may give the command of this name; the strictest for a name that is in no row.
+pub(super) fn who(name: &str) -> Who {
+    row(name).map_or(Who::Approvers, |row| row.who)
+}
+
+/// How a command is written, for instance `/plimsoll approve <environment> [<sha>] [--service <service>]`.
+/// `None`: there is no such command.
+pub fn usage(name: &str) -> Option<String> {
+    row(name).map(Row::usage)
+}
+
+impl Row {
+    pub(super) fn usage(&self) -> String {
+        let mut line = format!("/plimsoll {}", self.name);
+        for part in self.parts {
+            let _ = write!(line, " {}", spelled(*part));
+        }
+        for flag in self.flags {
+            line.push_str(match flag {
+                Flag::Service => " [--service <service>]",
+                Flag::Reason => " [--reason \"...\"]",
+            });
+        }
+        line
+    }
+}
+
+fn spelled(part: Part) -> String {
+    match part {
+        Part::Ref => "<ref|sha>".to_owned(),
+        Part::Environment => "<environment>".to_owned(),
+        Part::Sha => "<sha>".to_owned(),
+        Part::Word(word) => word.to_owned(),
+        Part::Maybe(parts) => format!("[{}]", parts.iter().map(|p| spelled(*p)).collect::<Vec<_>>().join(" ")),
+    }
+}
+
+/// All commands with what they do and who may give them, in Markdown.
+pub fn help() -> String {
+    let mut text = String::from("### Commands\n\n");
+    for row in &VERBS {
+        let _ = writeln!(text, "- `{}`\n  {} May: {}.", row.usage(), row.meaning, row.who.words());
+    }
+    text.push_str(
+        "\nOne command a line, up to five in a comment, at the start of a line of ordinary text; `@plimsoll` works like \
+         `/plimsoll`. What stands in quotes, lists, tables, code, links, headings or HTML is not a command, and editing \
+         a comment never runs one. A release that more than one service could be meant by needs `--service`.\n",
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_shows_every_command_and_who_may_give_it() {
+        insta::assert_snapshot!(help(), @r#"
+        ### Commands
+
+        - `/plimsoll help`
+          Shows this list. May: everybody who can comment.
+        - `/plimsoll status`
+          Says where this pull request and its releases stand. May: everybody who can comment.
+        - `/plimsoll recheck`
+          Looks at everything afresh: files, reviews, policy, deployments. May: everybody with write permission.
+        - `/plimsoll deploy <ref|sha> to <environment> [--service <service>] [--reason "..."]`
+          Releases a branch, tag or commit to an environment, by the rules of that environment. May: everybody with write permission.
+        - `/plimsoll approve <environment> [<sha>] [--service <service>]`
+          Lets the release that waits for this environment begin. With a commit: only if it is that one. May: those whom the environment's `approval` names, unless they are author, committer, co-author or merger of a change in the release.
+        - `/plimsoll rollback <environment> [to <sha>] [--service <service>] [--reason "..."]`
+          Brings back the last release that was good there, or the given one, and holds the environment. May: everybody with write permission.
+        - `/plimsoll resume <environment> [--service <service>]`
+          Ends a hold, so that releases go on. May: everybody with write permission.
+
+        One command a line, up to five in a comment, at the start of a line of ordinary text; `@plimsoll` works like `/plimsoll`. What stands in quotes, lists, tables, code, links, headings or HTML is not a command, and editing a comment never runs one. A release that more than one service could be meant by needs `--service`.
+        "#);
+    }
+
+    #[test]
+    fn the_documentation_holds_the_same_list() {
+        let list: String = help().lines().filter(|line| line.starts_with(['-', ' '])).collect::<Vec<_>>().join("\n");
+        assert!(include_str!("../../../docs/chatops.md").contains(&list), "docs/chatops.md lacks:\n{list}");
+    }
+
+    #[test]
+    fn no_command_is_both_there_and_promised_for_later() {
+        for name in LATER {
+            assert!(row(name).is_none(), "{name}");
+        }
+    }
+}

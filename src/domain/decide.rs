@@ -1,0 +1,174 @@
+//! The one door of the domain: what must be known, what follows, and what people see.
+//!
+//! Pure and total: the same input gives the same output, and there is an output for every input.
+
+use super::effect::{Act, Effect, Work};
+use super::event::{Event, ReleaseBrief, Signal};
+use super::facts::{Facts, Need};
+use super::ids::*;
+use super::pull_request::{self, PullState};
+use super::release::{Answer, Asked, PipelineState, Said, advance, turn};
+use super::repository::{self, RepositoryState};
+use super::state::State;
+use super::view::{self, Published};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Version of the snapshot's shape. A lane that was written by a newer version is refused, never guessed at.
+pub const FORMAT: u32 = 1;
+
+/// A lane as it is kept at rest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lane {
+    pub format: u32,
+    /// Through which the lane speaks to GitHub; the newest that was heard of.
+    pub installation: Option<InstallationId>,
+    pub state: State,
+    pub published: Published,
+}
+
+/// What one event leads to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    pub next: State,
+    /// At most once each, by key.
+    pub acts: Vec<(EffectKey, Act)>,
+    /// Other lanes hear of it.
+    pub forwards: Vec<(Subject, Event)>,
+    /// Look again then, whatever happens.
+    pub wake_at: Option<Timestamp>,
+    /// Why, for the journal.
+    pub notes: Vec<String>,
+}
+
+impl Lane {
+    /// A lane that nothing has happened to.
+    pub fn new(subject: &Subject, now: Timestamp) -> Self {
+        let state = match subject {
+            Subject::Repository { repo } => State::Repository(Box::new(RepositoryState::new(repo.clone(), now))),
+            Subject::PullRequest { repo, number } => {
+                State::PullRequest(Box::new(PullState::new(repo.clone(), *number)))
+            }
+            Subject::Pipeline { repo, service } => {
+                State::Pipeline(Box::new(PipelineState::new(repo.clone(), service.clone())))
+            }
+        };
+        Self { format: FORMAT, installation: None, state, published: Published::default() }
+    }
+}
+
+/// Says what must be known to decide about an event, given what is known already. It is asked again with the answers
+/// until it wants nothing more.
+pub fn needs(state: &State, event: &Event, facts: &Facts, now: Timestamp) -> Vec<Need> {
+    let mut needs = match state {
+        State::Repository(state) => repository::needs(state, event, now),
+        State::PullRequest(state) => pull_request::needs(state, event, facts, now),
+        State::Pipeline(state) => turn::needs(state, event, facts, now),
+    };
+    needs.sort();
+    needs.dedup();
+    needs.retain(|need| !facts.has(need));
+    needs
+}
+
+/// Decides about an event.
+pub fn decide(state: &State, event: &Event, facts: &Facts, now: Timestamp) -> Decision {
+    match state {
+        State::Repository(state) => {
+            let mut next = state.clone();
+            let heard = repository::apply(&mut next, event, facts, now);
+            let wake_at = repository::wake_at(&next);
+            Decision {
+                next: State::Repository(next),
+                acts: Vec::new(),
+                forwards: heard.forwards,
+                wake_at,
+                notes: heard.notes,
+            }
+        }
+        State::PullRequest(state) => {
+            let mut next = state.clone();
+            let heard = pull_request::apply(&mut next, event, facts, now);
+            let wake_at = pull_request::wake_at(&next, now);
+            Decision {
+                next: State::PullRequest(next),
+                acts: heard.acts,
+                forwards: heard.forwards,
+                wake_at,
+                notes: heard.notes,
+            }
+        }
+        State::Pipeline(state) => {
+            let mut next = state.clone();
+            let mut said = Said::default();
+            turn::apply(&mut next, event, facts, now, &mut said);
+            let wake_at = advance::wake_at(&next, now);
+            let mut forwards: Vec<(Subject, Event)> =
+                said.answers.iter().map(|answer| answered(&next, answer)).collect();
+            forwards.extend(moved(state, &next));
+            Decision { next: State::Pipeline(next), acts: said.acts, forwards, wake_at, notes: said.notes }
+        }
+    }
+}
+
+fn answered(state: &PipelineState, (asked, answer): &(Asked, Answer)) -> (Subject, Event) {
+    let (answer, settled) = match answer {
+        Answer::ForNow(text) => (text.clone(), false),
+        Answer::Final(text) => (text.clone(), true),
+        Answer::Status => (view::status::pipeline(state), true),
+    };
+    let lane = Subject::PullRequest { repo: state.repo.clone(), number: asked.pull };
+    let signal = Signal::CommandAnswered {
+        comment: asked.comment,
+        index: asked.index,
+        from: state.service.clone(),
+        answer,
+        settled,
+    };
+    (lane, Event::Signal(signal))
+}
+
+/// Tells the pull requests whose release moved.
+fn moved(before: &PipelineState, after: &PipelineState) -> Vec<(Subject, Event)> {
+    let earlier = briefs(before);
+    let mut forwards = Vec::new();
+    for (pull, brief) in briefs(after) {
+        if earlier.get(&pull) == Some(&brief) {
+            continue;
+        }
+        let lane = Subject::PullRequest { repo: after.repo.clone(), number: pull };
+        let signal = Signal::ReleaseMoved { service: after.service.clone(), brief: Box::new(brief) };
+        forwards.push((lane, Event::Signal(signal)));
+    }
+    forwards
+}
+
+/// The newest release that carries each pull request.
+fn briefs(state: &PipelineState) -> BTreeMap<PullNumber, ReleaseBrief> {
+    let mut briefs = BTreeMap::new();
+    for release in state.releases.values() {
+        for change in &release.changes {
+            briefs.insert(change.pull, view::release::brief(state, release));
+        }
+    }
+    briefs
+}
+
+/// What must be done on GitHub so that it shows the lane's state; writes down that it was asked for.
+pub fn publishes(lane: &mut Lane, subject: &Subject, installation: InstallationId) -> Vec<Effect> {
+    let views = view::of(&lane.state);
+    view::difference(&mut lane.published, views)
+        .into_iter()
+        .map(|publish| Effect {
+            key: EffectKey::new(format!(
+                "{}/{}/generation-{}",
+                subject.repo(),
+                publish.target.name(),
+                publish.generation
+            )),
+            subject: subject.clone(),
+            installation,
+            work: Work::Publish(publish),
+        })
+        .collect()
+}

@@ -1,0 +1,202 @@
+//! Commands in comments: found, checked for permission, answered here or passed to a pipeline.
+//!
+//! Knows who wrote what. Must never decide what only a pipeline can know.
+
+use super::*;
+use crate::domain::chatops::{self, Verb};
+use crate::domain::effect::Act;
+use crate::domain::event::{PipelineCommand, Plan};
+use crate::domain::facts::{Comment, Permission};
+
+/// Whether a comment has commands at all.
+pub(super) fn asks(body: &str) -> bool {
+    !chatops::commands(body).commands.is_empty()
+}
+
+/// Whether one of a comment's commands asks to judge again.
+pub(super) fn wants_recheck(body: &str) -> bool {
+    chatops::commands(body).commands.iter().any(|c| matches!(c, Ok(Verb::Recheck)))
+}
+
+/// The comments with commands that this turn must obey, oldest first.
+fn fresh<'a>(state: &PullState, event: &'a Event, facts: &'a Facts, now: Timestamp) -> Vec<&'a Comment> {
+    let found = match event {
+        Event::CommentCreated { comment } => vec![comment],
+        Event::Look { .. }
+        | Event::LookIfNewer { .. }
+        | Event::ReviewChanged { .. }
+        | Event::RecheckRequested { .. }
+        | Event::PullChanged { .. } => match facts.comments(state.number, comments_since(state, now)) {
+            Some(Ok(comments)) => comments.iter().collect(),
+            Some(Err(_)) | None => Vec::new(),
+        },
+        Event::Pushed { .. }
+        | Event::AccessChanged { .. }
+        | Event::RunChanged { .. }
+        | Event::EffectEnded { .. }
+        | Event::Signal(_) => Vec::new(),
+    };
+    let oldest_kept = match state.commands.len() >= COMMANDS_KEPT {
+        true => state.commands.keys().next().copied(),
+        false => None,
+    };
+    found
+        .into_iter()
+        .filter(|c| !c.by_bot && !state.commands.contains_key(&c.id))
+        // Forgotten comments are old ones; they were obeyed when they were new.
+        .filter(|c| oldest_kept.is_none_or(|oldest| c.id > oldest))
+        // An edited comment never executes: what it says now is not what people saw when it was written.
+        .filter(|c| c.updated_at == c.created_at || matches!(event, Event::CommentCreated { .. }))
+        .filter(|c| c.created_at.plus(STALE_AFTER) > now)
+        .filter(|c| asks(&c.body))
+        .collect()
+}
+
+/// What must be known to obey, given what is known already.
+pub(super) fn needs(state: &PullState, event: &Event, facts: &Facts, now: Timestamp) -> Vec<Need> {
+    let mut needs = Vec::new();
+    for comment in fresh(state, event, facts, now) {
+        let parsed = chatops::commands(&comment.body);
+        let verbs: Vec<&Verb> = parsed.commands.iter().flatten().collect();
+        if verbs.iter().any(|verb| !matches!(verb, Verb::Help | Verb::Status)) {
+            needs.push(Need::Permission { login: comment.by.clone() });
+        }
+        if verbs.iter().any(|verb| !matches!(verb, Verb::Help | Verb::Recheck)) {
+            needs.push(Need::PolicyInForce);
+        }
+    }
+    needs
+}
+
+/// Obeys the commands of every fresh comment, or says why not.
+pub(super) fn apply(state: &mut PullState, event: &Event, facts: &Facts, now: Timestamp, heard: &mut Heard) {
+    let fresh: Vec<Comment> = fresh(state, event, facts, now).into_iter().cloned().collect();
+    if facts.comments(state.number, comments_since(state, now)).is_some_and(|found| found.is_ok()) {
+        state.comments_until = now;
+    }
+    for comment in fresh {
+        let key = EffectKey::new(format!("{}/comment-{}/reaction", state.repo, comment.id));
+        heard.acts.push((key, Act::React { comment: comment.id }));
+        let parsed = chatops::commands(&comment.body);
+        let mut lines = Vec::new();
+        for (index, command) in (0..).zip(parsed.commands) {
+            lines.push(match command {
+                Ok(verb) => obey(state, &comment, index, verb, facts, heard),
+                Err(problem) => Line { verb: None, answer: Some(format!("⛔ {problem}")), services: BTreeMap::new() },
+            });
+        }
+        if parsed.left_out > 0 {
+            let answer = format!(
+                "⛔ A comment may hold {} commands; {} more were left out.",
+                chatops::COMMANDS_MAX,
+                parsed.left_out
+            );
+            lines.push(Line { verb: None, answer: Some(answer), services: BTreeMap::new() });
+        }
+        state.commands.insert(comment.id, Conversation { by: comment.by, at: comment.created_at, lines });
+        while state.commands.len() > COMMANDS_KEPT {
+            state.commands.pop_first();
+        }
+    }
+}
+
+fn obey(state: &PullState, comment: &Comment, index: u32, verb: Verb, facts: &Facts, heard: &mut Heard) -> Line {
+    let name = verb.name().to_owned();
+    heard.notes.push(format!("{} commands {name}", comment.by));
+    let answer = match &verb {
+        Verb::Help => Some(chatops::help()),
+        Verb::Recheck => Some(recheck(state, comment, facts)),
+        Verb::Status | Verb::Deploy { .. } | Verb::Approve { .. } | Verb::Rollback { .. } | Verb::Resume { .. } => {
+            pass_on(state, comment, index, &verb, facts, heard)
+                .err()
+                .map(|why| format!("⛔ {why} Nothing was changed."))
+        }
+    };
+    Line { verb: Some(name), answer, services: BTreeMap::new() }
+}
+
+fn permission(facts: &Facts, login: &Login) -> Permission {
+    match facts.permission(login) {
+        Some(Ok(permission)) => *permission,
+        Some(Err(_)) | None => Permission::None,
+    }
+}
+
+fn recheck(state: &PullState, comment: &Comment, facts: &Facts) -> String {
+    let author = state.pull.as_ref().is_some_and(|pull| pull.author == comment.by);
+    if !author && permission(facts, &comment.by) < Permission::Triage {
+        return format!(
+            "⛔ {}, only the author and people with triage permission may ask for a recheck. Nothing was changed.",
+            crate::domain::markdown::mention(&comment.by)
+        );
+    }
+    let head = state.judged.as_ref().map_or("the head", |judged| judged.head_sha.short());
+    format!("🔁 Judged `{head}` again.")
+}
+
+/// Passes a command to the pipelines it is for; refuses when there is none.
+fn pass_on(
+    state: &PullState,
+    comment: &Comment,
+    index: u32,
+    verb: &Verb,
+    facts: &Facts,
+    heard: &mut Heard,
+) -> Result<(), String> {
+    let policy = match facts.policy_in_force() {
+        Some(Ok(Some(policy))) => policy,
+        Some(Ok(None) | Err(_)) | None => {
+            return Err("The policy of this repository was not read yet; try again in a minute.".into());
+        }
+    };
+    let Some(pipeline) = &policy.policy.pipeline else {
+        return Err("This repository's policy has no `pipeline`, so nothing is deployed from here.".into());
+    };
+    let named = match verb {
+        Verb::Deploy { service, .. }
+        | Verb::Approve { service, .. }
+        | Verb::Rollback { service, .. }
+        | Verb::Resume { service, .. } => service.as_ref(),
+        Verb::Help | Verb::Status | Verb::Recheck => None,
+    };
+    let all: Vec<&ServiceName> = policy.policy.services.iter().map(|s| &s.name).collect();
+    let touched = state.judged.as_ref().map(|judged| judged.services.as_slice()).unwrap_or_default();
+    let services: Vec<ServiceName> = match named {
+        Some(name) if all.contains(&name) => vec![name.clone()],
+        Some(name) => {
+            let known: Vec<String> = all.iter().map(|s| crate::domain::markdown::code(s.as_str())).collect();
+            return Err(format!(
+                "There is no service {}; there is {}.",
+                crate::domain::markdown::code(name.as_str()),
+                known.join(", ")
+            ));
+        }
+        None if *verb == Verb::Status || touched.is_empty() => all.into_iter().cloned().collect(),
+        None => touched.to_vec(),
+    };
+    let plan =
+        Plan { pipeline: pipeline.clone(), policy: policy.blob.clone(), default_branch: policy.default_branch.clone() };
+    for service in services {
+        let command = PipelineCommand {
+            comment: comment.id,
+            index,
+            pull: state.number,
+            by: comment.by.clone(),
+            permission: permission(facts, &comment.by),
+            at: comment.created_at,
+            verb: verb.clone(),
+        };
+        let lane = Subject::Pipeline { repo: state.repo.clone(), service };
+        let signal = Signal::Commanded { command: Box::new(command), plan: Box::new(plan.clone()) };
+        heard.forwards.push((lane, Event::Signal(signal)));
+    }
+    Ok(())
+}
+
+/// Writes down what a pipeline answered.
+pub(super) fn answered(state: &mut PullState, comment: CommentId, index: u32, from: &ServiceName, answer: &str) {
+    let line = state.commands.get_mut(&comment).and_then(|c| c.lines.get_mut(index as usize));
+    if let Some(line) = line {
+        line.services.insert(from.clone(), answer.to_owned());
+    }
+}

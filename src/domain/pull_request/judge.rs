@@ -1,0 +1,171 @@
+//! Judges a pull request: rules of the policy, risk, services; and hands it over when it is merged.
+//!
+//! Knows facts and the policy in force. Must never write a sentence for people: that is the view's.
+
+use super::*;
+use crate::domain::event::{Change, Plan};
+use crate::domain::facts::{Absence, ChangedFiles, CommitSnapshot, FileStatus, Person, Review};
+use crate::domain::policy::paths::touched_services;
+use crate::domain::policy::{POLICY_PATH, parse, rules};
+use crate::domain::release::gate::co_authors;
+use crate::domain::risk::{self, Judgement};
+
+/// What must be known to judge, given what is known already.
+pub(super) fn needs(state: &PullState, pull: &PullSnapshot, facts: &Facts) -> Vec<Need> {
+    let number = state.number;
+    let head_sha = pull.head_sha.clone();
+    let mut needs = vec![Need::PolicyInForce, Need::PullFiles { number, head_sha: head_sha.clone() }];
+    let Some(Ok(Some(policy))) = facts.policy_in_force().map(|r| r.map(Option::as_ref)) else { return needs };
+    if pull.merged && !state.handed_over {
+        needs.push(Need::PullCommits { number, head_sha: head_sha.clone() });
+    }
+    let Some(Ok(files)) = facts.pull_files(number, &head_sha) else { return needs };
+    if edits_policy(files) {
+        needs.push(Need::FileAt { path: POLICY_PATH.to_owned(), sha: head_sha });
+    }
+    if pull.open && rules::wants_reviews(&policy.policy, files) {
+        needs.push(Need::PullReviews { number });
+        let reviews = reviews(state, facts);
+        let subject = subject(pull, files, &reviews);
+        let members = rules::memberships_wanted(&policy.policy, &subject);
+        needs.extend(members.into_iter().map(|(team, login)| Need::TeamMember { team, login }));
+        let writers = rules::permissions_wanted(&policy.policy, &subject);
+        needs.extend(writers.into_iter().map(|login| Need::Permission { login }));
+    }
+    needs
+}
+
+fn subject<'a>(pull: &'a PullSnapshot, files: &'a ChangedFiles, reviews: &'a [Review]) -> rules::PullRequest<'a> {
+    rules::PullRequest { title: &pull.title, body: &pull.body, author: &pull.author, files, reviews }
+}
+
+fn reviews(state: &PullState, facts: &Facts) -> Vec<Review> {
+    match facts.pull_reviews(state.number) {
+        Some(Ok(reviews)) => reviews.clone(),
+        Some(Err(_)) | None => Vec::new(),
+    }
+}
+
+fn edits_policy(files: &ChangedFiles) -> bool {
+    files.files.iter().any(|f| f.path == POLICY_PATH && f.status != FileStatus::Removed)
+}
+
+/// Judges by the facts; without the policy it asks the repository's lane for it.
+pub(super) fn apply(state: &mut PullState, pull: &PullSnapshot, facts: &Facts, heard: &mut Heard) {
+    let policy = match facts.policy_in_force() {
+        Some(Ok(Some(policy))) => policy.as_ref().clone(),
+        Some(Ok(None) | Err(_)) | None => {
+            state.policy_tries = (state.policy_tries + 1).min(POLICY_TRIES);
+            let by = Subject::PullRequest { repo: state.repo.clone(), number: state.number };
+            let lane = Subject::Repository { repo: state.repo.clone() };
+            heard.forwards.push((lane, Event::Signal(Signal::PolicyWanted { by })));
+            heard.notes.push("the policy is asked for".into());
+            return;
+        }
+    };
+    state.policy_tries = 0;
+    let no_files = ChangedFiles { files: Vec::new(), cut: true };
+    let files = match facts.pull_files(state.number, &pull.head_sha) {
+        Some(Ok(files)) => files,
+        Some(Err(_)) | None => &no_files,
+    };
+    let member = |team: &TeamSlug, login: &Login| match facts.team_member(team, login) {
+        Some(Ok(member)) => Some(*member),
+        Some(Err(_)) | None => None,
+    };
+    let permission = |login: &Login| match facts.permission(login) {
+        Some(Ok(permission)) => Some(*permission),
+        Some(Err(_)) | None => None,
+    };
+    let people = rules::People { member: &member, permission: &permission };
+    let reviews = reviews(state, facts);
+    let files = &known_lines(files, pull);
+    let metrics = risk::measure(files, &pull.title);
+    let verdict = risk::judge(&metrics, &policy.policy.risk);
+    heard.notes.push(format!("judged {}: {}", pull.head_sha.short(), in_short(&verdict.judgement)));
+    state.judged = Some(Judged {
+        head_sha: pull.head_sha.clone(),
+        rules: rules::judge(&policy.policy, &subject(pull, files, &reviews), &people),
+        policy_problems: policy.problems.clone(),
+        policy_broken_by: policy.broken_by.clone(),
+        proposed_policy: edits_policy(files).then(|| proposed(state, pull, facts)),
+        verdict,
+        services: touched_services(&policy.policy, files),
+        files_cut: files.cut,
+        policy,
+    });
+    if pull.merged && !state.handed_over {
+        hand_over(state, pull, facts, heard);
+    }
+}
+
+/// GitHub reports no lines at all for very large diffs: files without lines that the pull request counts otherwise.
+fn known_lines(files: &ChangedFiles, pull: &PullSnapshot) -> ChangedFiles {
+    let listed: u64 = files.files.iter().map(|f| f.additions + f.deletions).sum();
+    let counted = pull.additions.unwrap_or(0) + pull.deletions.unwrap_or(0);
+    ChangedFiles { files: files.files.clone(), cut: files.cut || (listed == 0 && counted > 0) }
+}
+
+fn in_short(judgement: &Judgement) -> String {
+    match judgement {
+        Judgement::Known { probability, .. } => format!("risk {:.0} %", probability * 100.0),
+        Judgement::Abstains { because } => format!("no risk told: {because}"),
+    }
+}
+
+fn proposed(state: &PullState, pull: &PullSnapshot, facts: &Facts) -> Vec<Problem> {
+    match facts.file_at(POLICY_PATH, &pull.head_sha) {
+        Some(Ok(text)) => parse(text, POLICY_PATH, &state.repo).problems,
+        Some(Err(Absence::Refused { message } | Absence::Unusable { message })) => {
+            vec![Problem::error(format!("The proposed policy file cannot be read: {message}."))]
+        }
+        Some(Err(Absence::NotFound)) | None => Vec::new(),
+    }
+}
+
+/// Tells the pipelines of the touched services that there is something to release.
+fn hand_over(state: &mut PullState, pull: &PullSnapshot, facts: &Facts, heard: &mut Heard) {
+    let Some(judged) = &state.judged else { return };
+    let policy = &judged.policy;
+    state.handed_over = true;
+    let (Some(pipeline), Some(sha)) = (&policy.policy.pipeline, &pull.merge_commit_sha) else { return };
+    if pull.base_ref != policy.default_branch {
+        heard.notes.push(format!("merged into {}, which is not released", pull.base_ref));
+        return;
+    }
+    let commits = match facts.pull_commits(state.number, &pull.head_sha) {
+        Some(Ok(commits)) => commits.as_slice(),
+        Some(Err(_)) | None => &[],
+    };
+    let change = Change {
+        pull: state.number,
+        title: pull.title.clone(),
+        author: pull.author.clone(),
+        merged_by: pull.merged_by.clone(),
+        people: people(commits),
+        risk: match &judged.verdict.judgement {
+            Judgement::Known { probability, band, .. } => Some((*probability, *band)),
+            Judgement::Abstains { .. } => None,
+        },
+        sha: sha.clone(),
+    };
+    let plan =
+        Plan { pipeline: pipeline.clone(), policy: policy.blob.clone(), default_branch: policy.default_branch.clone() };
+    for service in &judged.services {
+        let lane = Subject::Pipeline { repo: state.repo.clone(), service: service.clone() };
+        let signal =
+            Signal::ReleaseWanted { sha: sha.clone(), change: Box::new(change.clone()), plan: Box::new(plan.clone()) };
+        heard.forwards.push((lane, Event::Signal(signal)));
+    }
+    heard.notes.push(format!("merged as {}; {} services are released", sha.short(), judged.services.len()));
+}
+
+fn people(commits: &[CommitSnapshot]) -> Vec<Person> {
+    let mut people: Vec<Person> = commits
+        .iter()
+        .flat_map(|c| [c.author.clone(), c.committer.clone()].into_iter().chain(co_authors(&c.message)))
+        .collect();
+    people.sort();
+    people.dedup();
+    people
+}

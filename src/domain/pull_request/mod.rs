@@ -1,0 +1,269 @@
+//! A pull request's own lane: its judgement, its commands, and what became of it after the merge.
+//!
+//! Knows one pull request. Must never touch a pipeline: it tells pipelines by signals, and hears from them.
+
+use super::event::{Event, PullAction, ReleaseBrief, Signal};
+use super::facts::{Facts, Need, PullSnapshot};
+use super::ids::*;
+use super::policy::PolicyInForce;
+use super::policy::rules::RuleResult;
+use super::problem::Problem;
+use super::risk::Verdict;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+mod commands;
+mod judge;
+#[cfg(test)]
+mod tests;
+
+/// How many comments with commands are remembered.
+const COMMANDS_KEPT: usize = 50;
+/// A comment that was found by looking is obeyed only when it is younger than this.
+const STALE_AFTER: Span = Span::hours(1);
+/// How often the policy is asked for before the pull request gives up until something happens.
+const POLICY_TRIES: u32 = 6;
+
+/// The state of a pull request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PullState {
+    pub repo: RepoName,
+    pub number: PullNumber,
+    /// As GitHub last showed it; `None`: never seen, or gone.
+    pub pull: Option<PullSnapshot>,
+    /// When it was last read from GitHub, not from a delivery.
+    pub read_at: Timestamp,
+    pub judged: Option<Judged>,
+    /// Comments with commands by their number, which grows.
+    pub commands: BTreeMap<CommentId, Conversation>,
+    /// Comments written before this moment were looked through.
+    pub comments_until: Timestamp,
+    /// What the pipelines said of the releases that carry it.
+    pub releases: BTreeMap<ServiceName, ReleaseBrief>,
+    /// Whether the pipelines were told of the merge.
+    pub handed_over: bool,
+    /// How often the policy was asked for and not there.
+    pub policy_tries: u32,
+}
+
+/// What was found of one head.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    pub head_sha: Sha,
+    pub rules: Vec<RuleResult>,
+    /// Of the policy in force, when its file is broken.
+    pub policy_problems: Vec<Problem>,
+    pub policy_broken_by: Option<Login>,
+    /// Of the policy file as this pull request would make it; `None`: it does not touch it.
+    pub proposed_policy: Option<Vec<Problem>>,
+    pub verdict: Verdict,
+    /// Services that it touches, in the order of the policy.
+    pub services: Vec<ServiceName>,
+    /// The list of files was cut, so every service counts as touched.
+    pub files_cut: bool,
+    pub policy: PolicyInForce,
+}
+
+/// The commands of one comment and their answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Conversation {
+    pub by: Login,
+    pub at: Timestamp,
+    pub lines: Vec<Line>,
+}
+
+/// One command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// Its verb; `None`: it could not be understood.
+    pub verb: Option<String>,
+    /// The pull request's own answer, Markdown.
+    pub answer: Option<String>,
+    /// What the pipelines answered, Markdown.
+    pub services: BTreeMap<ServiceName, String>,
+}
+
+impl PullState {
+    /// A pull request of which nothing is known.
+    pub fn new(repo: RepoName, number: PullNumber) -> Self {
+        Self {
+            repo,
+            number,
+            pull: None,
+            read_at: Timestamp(0),
+            judged: None,
+            commands: BTreeMap::new(),
+            comments_until: Timestamp(0),
+            releases: BTreeMap::new(),
+            handed_over: false,
+            policy_tries: 0,
+        }
+    }
+}
+
+/// What an event of a pull request sets in motion.
+#[derive(Debug, Default)]
+pub struct Heard {
+    pub acts: Vec<(EffectKey, super::effect::Act)>,
+    pub forwards: Vec<(Subject, Event)>,
+    pub notes: Vec<String>,
+}
+
+/// What an event asks of this lane.
+struct Ask<'a> {
+    /// The pull request as it will be known in this turn, if it need not be read.
+    pull: Option<&'a PullSnapshot>,
+    /// It must be read from GitHub, and its comments looked through.
+    read: bool,
+    /// It must be judged even if this head was judged before.
+    judge: bool,
+}
+
+fn ask<'a>(state: &'a PullState, event: &'a Event) -> Ask<'a> {
+    let known = state.pull.as_ref();
+    let pass = Ask { pull: known, read: false, judge: false };
+    let look = Ask { pull: None, read: true, judge: true };
+    match event {
+        // Two deliveries of one second cannot be told apart: then GitHub is asked.
+        Event::PullChanged { action, pull } => match known {
+            Some(known)
+                if pull.updated_at < known.updated_at || (pull.updated_at == known.updated_at && **pull != *known) =>
+            {
+                look
+            }
+            Some(known) if pull.updated_at == known.updated_at => pass,
+            Some(_) | None => {
+                Ask { pull: Some(pull), read: false, judge: *action != PullAction::Closed || pull.merged }
+            }
+        },
+        Event::LookIfNewer { updated_at } if state.read_at > updated_at.plus(Span::seconds(5)) => pass,
+        Event::Look { .. }
+        | Event::LookIfNewer { .. }
+        | Event::ReviewChanged { .. }
+        | Event::RecheckRequested { .. } => look,
+        Event::CommentCreated { comment } => {
+            let new = !comment.by_bot && !state.commands.contains_key(&comment.id) && commands::asks(&comment.body);
+            let recheck = new && commands::wants_recheck(&comment.body);
+            // A command is answered from what is known; only the first sight of a pull request must be read.
+            let judge = recheck || (new && state.judged.is_none());
+            Ask { pull: known, read: new && (known.is_none() || recheck), judge }
+        }
+        Event::Signal(Signal::PolicyReady) => Ask { judge: true, read: known.is_none(), ..pass },
+        Event::Pushed { .. }
+        | Event::AccessChanged { .. }
+        | Event::RunChanged { .. }
+        | Event::EffectEnded { .. }
+        | Event::Signal(
+            Signal::PolicyWanted { .. }
+            | Signal::ReleaseWanted { .. }
+            | Signal::Commanded { .. }
+            | Signal::CommandAnswered { .. }
+            | Signal::ReleaseMoved { .. },
+        ) => pass,
+    }
+}
+
+/// Whether there is something to judge: it is open, or merged and the pipelines do not know yet.
+fn is_judged(state: &PullState, pull: &PullSnapshot) -> bool {
+    pull.open || (pull.merged && !state.handed_over)
+}
+
+/// From when on comments are looked through.
+fn comments_since(state: &PullState, now: Timestamp) -> Timestamp {
+    let overlap = state.comments_until.minus(Span::minutes(10));
+    overlap.max(now.minus(STALE_AFTER))
+}
+
+/// What must be known for an event, given what is known already.
+pub fn needs(state: &PullState, event: &Event, facts: &Facts, now: Timestamp) -> Vec<Need> {
+    let mut needs = Vec::new();
+    let ask = ask(state, event);
+    if ask.read {
+        needs.push(Need::Pull { number: state.number });
+        // Comments are counted from a moment that does not move while this turn asks.
+        if !matches!(event, Event::CommentCreated { .. }) {
+            needs.push(Need::Comments { number: state.number, since: comments_since(state, now) });
+        }
+    }
+    let read = facts.pull(state.number).and_then(Result::ok);
+    let pull = if ask.read { read } else { ask.pull };
+    if let Some(pull) = pull {
+        if ask.judge && is_judged(state, pull) {
+            needs.extend(judge::needs(state, pull, facts));
+        }
+        needs.extend(commands::needs(state, event, facts, now));
+    }
+    needs
+}
+
+/// Changes the state as the event demands.
+pub fn apply(state: &mut PullState, event: &Event, facts: &Facts, now: Timestamp) -> Heard {
+    let mut heard = Heard::default();
+    let (pull, read, judge) = {
+        let ask = ask(state, event);
+        (ask.pull.cloned(), ask.read, ask.judge)
+    };
+    let pull = if !read {
+        pull
+    } else {
+        match facts.pull(state.number) {
+            Some(Ok(found)) => {
+                state.read_at = now;
+                Some(found.clone())
+            }
+            Some(Err(_)) => {
+                heard.notes.push("GitHub does not show the pull request; it is left alone".into());
+                state.pull = None;
+                None
+            }
+            None => state.pull.clone(),
+        }
+    };
+    if let Some(mut pull) = pull {
+        keep_counts(&mut pull, state.pull.as_ref());
+        state.pull = Some(pull.clone());
+        if judge && is_judged(state, &pull) {
+            judge::apply(state, &pull, facts, &mut heard);
+        }
+        commands::apply(state, event, facts, now, &mut heard);
+    }
+    match event {
+        Event::Signal(Signal::CommandAnswered { comment, index, from, answer, .. }) => {
+            commands::answered(state, *comment, *index, from, answer);
+        }
+        Event::Signal(Signal::ReleaseMoved { service, brief }) => {
+            let newer = state.releases.get(service).is_none_or(|known| known.number <= brief.number);
+            if newer {
+                state.releases.insert(service.clone(), (**brief).clone());
+            }
+        }
+        Event::Look { .. }
+        | Event::LookIfNewer { .. }
+        | Event::PullChanged { .. }
+        | Event::CommentCreated { .. }
+        | Event::ReviewChanged { .. }
+        | Event::RecheckRequested { .. }
+        | Event::Pushed { .. }
+        | Event::AccessChanged { .. }
+        | Event::RunChanged { .. }
+        | Event::EffectEnded { .. }
+        | Event::Signal(
+            Signal::PolicyWanted { .. } | Signal::PolicyReady | Signal::ReleaseWanted { .. } | Signal::Commanded { .. },
+        ) => {}
+    }
+    heard
+}
+
+/// Lists and some deliveries leave counts out; what was known of the same head stays known.
+fn keep_counts(pull: &mut PullSnapshot, known: Option<&PullSnapshot>) {
+    let Some(known) = known.filter(|known| known.head_sha == pull.head_sha) else { return };
+    pull.additions = pull.additions.or(known.additions);
+    pull.deletions = pull.deletions.or(known.deletions);
+    pull.changed_files = pull.changed_files.or(known.changed_files);
+}
+
+/// When the clock must call: only while the policy is awaited; all else comes by signal or by the sweep.
+pub fn wake_at(state: &PullState, now: Timestamp) -> Option<Timestamp> {
+    let waiting = state.pull.is_some() && (1..POLICY_TRIES).contains(&state.policy_tries);
+    waiting.then(|| now.plus(Span::minutes(1 << state.policy_tries.min(6))))
+}

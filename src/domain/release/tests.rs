@@ -1,0 +1,421 @@
+//! The pipeline as sentences: a small stage on which events are played and decisions read.
+
+use super::advance::wake_at;
+use super::gate::Gate;
+use super::turn::{apply, needs};
+use super::*;
+use crate::domain::chatops::Verb;
+use crate::domain::effect::{Act, Ending};
+use crate::domain::event::{Event, PipelineCommand, Signal};
+use crate::domain::facts::*;
+use crate::domain::policy::{OnFailure, Pipeline, Requirement};
+use crate::domain::view;
+
+/// A pipeline with what GitHub would say about it.
+struct Stage1 {
+    state: PipelineState,
+    facts: Facts,
+    plan: Plan,
+    now: Timestamp,
+    said: Said,
+    next_id: u64,
+}
+
+fn sha(n: u64) -> Sha {
+    Sha::parse(&format!("{n:040x}")).expect("forty digits make a hash")
+}
+
+fn environment(name: &str, approval: Option<Requirement>) -> EnvironmentPolicy {
+    EnvironmentPolicy {
+        name: EnvironmentName::new(name),
+        approval,
+        rollout: vec![100],
+        bake: Span(0),
+        on_failure: OnFailure::Rollback,
+        timeout: Span::minutes(30),
+    }
+}
+
+fn managers() -> Requirement {
+    Requirement { count: 1, teams: vec![TeamSlug::new("acme/release-managers")], users: Vec::new() }
+}
+
+impl Stage1 {
+    fn new() -> Self {
+        let repo = RepoName::parse("acme/shop").expect("a plain name");
+        let environments = vec![environment("staging", None), environment("production", Some(managers()))];
+        let pipeline = Pipeline { workflow: WorkflowFile::new("deploy.yml"), environments };
+        let mut stage = Self {
+            state: PipelineState::new(repo, ServiceName::new("api")),
+            facts: Facts::default(),
+            plan: Plan { pipeline, policy: None, default_branch: RefName::new("main") },
+            now: Timestamp(1_700_000_000_000),
+            said: Said::default(),
+            next_id: 100,
+        };
+        stage.facts.insert(Need::RecentPulls { since: Timestamp(0) }, Fact::RecentPulls(Vec::new()));
+        for (login, member) in [("grace", true), ("ada", true), ("linus", true), ("mallory", false)] {
+            let need = Need::TeamMember { team: TeamSlug::new("acme/release-managers"), login: Login::new(login) };
+            stage.facts.insert(need, Fact::TeamMember(member));
+        }
+        stage
+    }
+
+    /// Hands over an event with every fact it wants, made up where the story did not say.
+    fn play(&mut self, event: Event) -> &mut Self {
+        for _ in 0..5 {
+            for need in needs(&self.state, &event, &self.facts, self.now) {
+                if self.facts.has(&need) {
+                    continue;
+                }
+                let fact = match &need {
+                    Need::Comparison { base, head } => comparison(base, head),
+                    Need::Commit { name } => Sha::parse(name)
+                        .map_or(Fact::Absent(Absence::NotFound), |sha| Fact::Commit(commit(&sha, "ada"))),
+                    Need::RecentPulls { .. } => Fact::RecentPulls(Vec::new()),
+                    Need::Run { run } => Fact::Run(run_snapshot(run.0, RunStatus::InProgress, "")),
+                    Need::RunByKey { .. } => Fact::RunByKey(None),
+                    other => panic!("the pipeline asked for {other:?}"),
+                };
+                self.facts.insert(need, fact);
+            }
+        }
+        apply(&mut self.state, &event, &self.facts, self.now, &mut self.said);
+        self.now = self.now.plus(Span::seconds(10));
+        self
+    }
+
+    fn merge(&mut self, pull: u64, author: &str) -> &mut Self {
+        let change = Change {
+            pull: PullNumber(pull),
+            title: format!("Change {pull}"),
+            author: Login::new(author),
+            merged_by: Some(Login::new("linus")),
+            people: Vec::new(),
+            risk: None,
+            sha: sha(pull),
+        };
+        let plan = Box::new(self.plan.clone());
+        self.play(Event::Signal(Signal::ReleaseWanted { sha: sha(pull), change: Box::new(change), plan }))
+    }
+
+    /// Ends the newest act as GitHub would.
+    fn obey(&mut self) -> &mut Self {
+        let (key, act) = self.said.acts.last().cloned().expect("an act was decided");
+        self.next_id += 1;
+        let id = match act {
+            Act::CreateDeployment { .. } | Act::DispatchWorkflow { .. } => Some(self.next_id),
+            Act::React { .. } | Act::CancelRun { .. } => None,
+        };
+        let ending = Ending::Done { id, url: None };
+        self.play(Event::EffectEnded { key, ending })
+    }
+
+    /// Makes the deployment, dispatches, and lets the run end.
+    fn run(&mut self, status: RunStatus) -> &mut Self {
+        self.obey().obey();
+        self.end(status)
+    }
+
+    /// Ends the newest run.
+    fn end(&mut self, status: RunStatus) -> &mut Self {
+        let run = run_snapshot(self.next_id, status, "");
+        self.play(Event::RunChanged { run })
+    }
+
+    fn command(&mut self, by: &str, verb: Verb) -> String {
+        self.next_id += 1;
+        let command = PipelineCommand {
+            comment: CommentId(self.next_id),
+            index: 0,
+            pull: PullNumber(1),
+            by: Login::new(by),
+            permission: if by == "mallory" { Permission::Read } else { Permission::Write },
+            at: self.now,
+            verb,
+        };
+        let plan = Box::new(self.plan.clone());
+        self.said.answers.clear();
+        self.play(Event::Signal(Signal::Commanded { command: Box::new(command), plan }));
+        match self.said.answers.first() {
+            Some((_, Answer::ForNow(text) | Answer::Final(text))) => text.clone(),
+            Some((_, Answer::Status)) => self.status(),
+            None => String::new(),
+        }
+    }
+
+    fn approve(&mut self, by: &str) -> String {
+        self.command(by, Verb::Approve { environment: EnvironmentName::new("production"), sha: None, service: None })
+    }
+
+    fn rollback(&mut self, by: &str) -> String {
+        let environment = EnvironmentName::new("production");
+        self.command(by, Verb::Rollback { environment, to: None, service: None, reason: None })
+    }
+
+    fn resume(&mut self, by: &str) -> String {
+        self.command(by, Verb::Resume { environment: EnvironmentName::new("production"), service: None })
+    }
+
+    fn live(&self, name: &str) -> Option<u64> {
+        self.state.live(&EnvironmentName::new(name)).map(|live| live.release.0)
+    }
+
+    fn status(&self) -> String {
+        view::status::pipeline(&self.state)
+    }
+
+    /// A release through both environments.
+    fn ship(&mut self, pull: u64) -> &mut Self {
+        self.merge(pull, "ada").run(RunStatus::Succeeded);
+        self.approve("grace");
+        self.run(RunStatus::Succeeded)
+    }
+}
+
+fn commit(sha: &Sha, author: &str) -> CommitSnapshot {
+    let person = Person { login: Some(Login::new(author)), name: author.into(), email: String::new() };
+    CommitSnapshot { sha: sha.clone(), message: "Change".into(), parents: 1, author: person.clone(), committer: person }
+}
+
+/// Commits are numbered; a higher number is later on the one branch.
+fn comparison(base: &str, head: &str) -> Fact {
+    let standing = if head == "main" || head > base {
+        Standing::Ahead
+    } else if head == base {
+        Standing::Identical
+    } else {
+        Standing::Behind
+    };
+    let commits = Sha::parse(head).filter(|_| standing == Standing::Ahead).map(|sha| commit(&sha, "ada"));
+    let commits: Vec<CommitSnapshot> = commits.into_iter().collect();
+    Fact::Comparison(Comparison {
+        standing,
+        total_commits: commits.len() as u64,
+        commits,
+        files: ChangedFiles::default(),
+    })
+}
+
+fn run_snapshot(id: u64, status: RunStatus, title: &str) -> RunSnapshot {
+    RunSnapshot {
+        id: RunId(id),
+        attempt: 1,
+        event: "workflow_dispatch".into(),
+        display_title: title.into(),
+        status,
+        head_sha: None,
+        url: format!("https://github.com/acme/shop/actions/runs/{id}"),
+        created_at: Timestamp(0),
+        updated_at: Timestamp(0),
+    }
+}
+
+#[test]
+fn a_merge_goes_to_staging_at_once_and_waits_for_approval_before_production() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").run(RunStatus::Succeeded);
+    assert_eq!((stage.live("staging"), stage.live("production")), (Some(1), None));
+    insta::assert_snapshot!(stage.status(), @r"
+    - `staging`: release 1 (`0000000`) is live
+    - `production`: nothing is live yet
+      - 🟡 release 1 (`0000000`): Waits for approval of `0000000` by members of `acme/release-managers` (0 of 1 given): `/plimsoll approve production`.
+    ");
+}
+
+#[test]
+fn an_approval_starts_production_and_says_so() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").run(RunStatus::Succeeded);
+    insta::assert_snapshot!(stage.approve("grace"), @"✅ grace approved release 1 (`0000000`) for `production`, 1 of 1. It starts now.");
+    stage.run(RunStatus::Succeeded);
+    assert_eq!(stage.live("production"), Some(1));
+}
+
+#[test]
+fn authors_mergers_and_strangers_cannot_approve() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").run(RunStatus::Succeeded);
+    insta::assert_snapshot!(stage.approve("ada"), @"⛔ @ada is the author of #7; `production` needs somebody with no hand in the release. Nothing was changed.");
+    insta::assert_snapshot!(stage.approve("linus"), @"⛔ @linus merged #7; `production` needs somebody with no hand in the release. Nothing was changed.");
+    insta::assert_snapshot!(stage.approve("mallory"), @"⛔ @mallory, only members of `acme/release-managers` may approve `production`. Nothing was changed.");
+    assert!(stage.state.rolling(&EnvironmentName::new("production")).is_none());
+}
+
+#[test]
+fn an_approval_written_before_the_candidate_changed_is_refused() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").run(RunStatus::Succeeded);
+    let written = stage.now;
+    stage.merge(8, "ada").run(RunStatus::Succeeded);
+    let later = stage.now;
+    stage.now = written;
+    insta::assert_snapshot!(stage.approve("grace"), @"⛔ The candidate for `production` changed after this was written: it is now release 2 (`0000000`). Look at it and approve again. Nothing was changed.");
+    stage.now = later;
+    assert!(stage.approve("grace").contains("It starts now"));
+}
+
+#[test]
+fn a_newer_release_supersedes_a_waiting_one_and_takes_its_changes_along() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").run(RunStatus::Succeeded);
+    stage.merge(8, "ada").run(RunStatus::Succeeded);
+    let first = &stage.state.releases[&ReleaseNumber(1)];
+    assert!(matches!(first.stages[1].phase, StagePhase::Superseded { by: ReleaseNumber(2) }));
+    let pulls: Vec<u64> = stage.state.releases[&ReleaseNumber(2)].changes.iter().map(|c| c.pull.0).collect();
+    assert_eq!(pulls, [7, 8]);
+}
+
+#[test]
+fn a_failed_release_is_rolled_back_to_the_last_good_one_and_held() {
+    let mut stage = Stage1::new();
+    stage.ship(7);
+    stage.merge(8, "ada").run(RunStatus::Succeeded);
+    stage.approve("grace");
+    stage.run(RunStatus::Failed);
+    let back = stage.state.releases.values().next_back().expect("a rollback");
+    assert!(back.is_rollback());
+    assert_eq!(back.sha, sha(7));
+    stage.run(RunStatus::Succeeded);
+    insta::assert_snapshot!(stage.status(), @r"
+    - `staging`: release 2 (`0000000`) is live
+    - `production`: release 1 (`0000000`) is live
+      - ⏸️ held by Plimsoll: release 2 failed: the workflow run failed.
+    ");
+}
+
+#[test]
+fn automation_waits_for_resume_after_a_rollback() {
+    let mut stage = Stage1::new();
+    stage.ship(7);
+    stage.merge(8, "ada").run(RunStatus::Succeeded);
+    stage.approve("grace");
+    stage.run(RunStatus::Failed).run(RunStatus::Succeeded);
+    stage.merge(9, "ada").run(RunStatus::Succeeded);
+    assert!(stage.approve("grace").contains("ends the hold"));
+    assert!(stage.state.rolling(&EnvironmentName::new("production")).is_none());
+    insta::assert_snapshot!(stage.resume("grace"), @"▶️ The hold of `production` is ended. It was: release 2 failed: the workflow run failed.");
+    assert!(stage.state.rolling(&EnvironmentName::new("production")).is_some());
+}
+
+#[test]
+fn a_rollback_by_command_goes_to_the_release_before_the_live_one() {
+    let mut stage = Stage1::new();
+    stage.ship(7);
+    stage.ship(8);
+    insta::assert_snapshot!(stage.rollback("ada"), @"⏪ Release 3 takes `production` back to `0000000` (release 1). It starts now; `production` is held until `/plimsoll resume production`.");
+    stage.run(RunStatus::Succeeded);
+    assert_eq!(stage.live("production"), Some(1));
+    insta::assert_snapshot!(stage.rollback("mallory"), @"⛔ @mallory, only people with write permission may roll back. Nothing was changed.");
+}
+
+#[test]
+fn a_command_is_obeyed_once() {
+    let mut stage = Stage1::new();
+    stage.ship(7);
+    stage.ship(8);
+    stage.rollback("ada");
+    let releases = stage.state.releases.len();
+    stage.next_id -= 1;
+    assert_eq!(stage.rollback("ada"), "", "the same comment again");
+    assert_eq!(stage.state.releases.len(), releases);
+}
+
+#[test]
+fn a_merge_heard_of_late_joins_the_release_that_already_contains_it() {
+    let mut stage = Stage1::new();
+    stage.merge(9, "ada").merge(8, "ada");
+    assert_eq!(stage.state.releases.len(), 1);
+    assert_eq!(stage.state.releases[&ReleaseNumber(1)].changes.len(), 2);
+}
+
+#[test]
+fn a_run_that_outlasts_its_timeout_is_cancelled_and_fails() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").obey().obey();
+    assert!(wake_at(&stage.state, stage.now).is_some());
+    stage.now = stage.now.plus(Span::hours(1));
+    stage.play(Event::Look { because: "the clock called".into() });
+    assert!(matches!(stage.said.acts.last(), Some((_, Act::CancelRun { .. }))));
+    let held = stage.state.environment(&EnvironmentName::new("staging")).and_then(|e| e.hold.clone());
+    assert_eq!(held.expect("a hold").reason, "release 1 failed: the workflow run did not end within 30 min.");
+}
+
+#[test]
+fn a_run_that_github_did_not_name_is_known_by_its_title() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").obey();
+    let (key, _) = stage.said.acts.last().cloned().expect("a dispatch");
+    stage.play(Event::EffectEnded { key: key.clone(), ending: Ending::Done { id: None, url: None } });
+    let other = run_snapshot(1, RunStatus::Succeeded, &format!("Deploy ({key}0)"));
+    stage.play(Event::RunChanged { run: other });
+    assert_eq!(stage.live("staging"), None, "another release's run");
+    stage.play(Event::RunChanged { run: run_snapshot(2, RunStatus::Succeeded, &format!("Deploy ({key})")) });
+    assert_eq!(stage.live("staging"), Some(1));
+}
+
+#[test]
+fn steps_and_bakes_follow_one_another() {
+    let mut stage = Stage1::new();
+    stage.plan.pipeline.environments[0].rollout = vec![25, 100];
+    stage.plan.pipeline.environments[0].bake = Span::minutes(10);
+    stage.merge(7, "ada").run(RunStatus::Succeeded);
+    assert!(stage.status().contains("step 1 of 2 (25 %) is baking for 10 min"));
+    stage.now = stage.now.plus(Span::minutes(10));
+    stage.play(Event::Look { because: "the clock called".into() });
+    stage.obey().end(RunStatus::Succeeded);
+    assert!(stage.status().contains("step 2 of 2 (100 %) is baking"));
+    stage.now = stage.now.plus(Span::minutes(10));
+    stage.play(Event::Look { because: "the clock called".into() });
+    assert_eq!(stage.live("staging"), Some(1));
+}
+
+#[test]
+fn a_dispatch_that_may_have_happened_is_never_repeated() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").obey();
+    let (key, _) = stage.said.acts.last().cloned().expect("a dispatch");
+    let acts = stage.said.acts.len();
+    stage.play(Event::EffectEnded { key, ending: Ending::Unknown { message: "no answer".into() } });
+    assert_eq!(stage.said.acts.len(), acts);
+    assert!(stage.status().contains("it is not known whether the workflow was started"));
+}
+
+#[test]
+fn an_approval_no_longer_counts_when_what_is_live_changed() {
+    let mut stage = Stage1::new();
+    stage.ship(7);
+    stage.merge(8, "ada").run(RunStatus::Succeeded);
+    let production = EnvironmentName::new("production");
+    let (number, _) = stage.state.candidate(&production).map(|(r, s)| (r.number, s.clone())).expect("a candidate");
+    let approval = Approval { by: Login::new("grace"), at: stage.now, sha: sha(8), live: Some(sha(1)) };
+    if let Some(Stage { phase: StagePhase::Waiting { approvals, .. }, .. }) = stage.state.stage_mut(number, &production)
+    {
+        approvals.push(approval);
+    }
+    let (release, candidate) = stage.state.candidate(&production).expect("a candidate");
+    let environment = stage.state.environment(&production).expect("an environment");
+    assert!(matches!(super::gate::gate(release, candidate, environment), Gate::Closed { .. }));
+}
+
+#[test]
+fn deploying_an_unmerged_commit_to_the_last_environment_is_refused() {
+    let mut stage = Stage1::new();
+    let stray = sha(99);
+    let facts = Fact::Comparison(Comparison {
+        standing: Standing::Diverged,
+        commits: Vec::new(),
+        total_commits: 0,
+        files: ChangedFiles::default(),
+    });
+    stage.facts.insert(Need::Comparison { base: stray.to_string(), head: "main".into() }, facts);
+    let deploy = |environment: &str| Verb::Deploy {
+        what: stray.to_string(),
+        environment: EnvironmentName::new(environment),
+        service: None,
+        reason: None,
+    };
+    insta::assert_snapshot!(stage.command("grace", deploy("production")), @"⛔ `0000000` is not on `main`; only what was merged goes to `production`. Nothing was changed.");
+    insta::assert_snapshot!(stage.command("grace", deploy("staging")), @"🚢 Release 1 (`0000000`) to `staging`. It starts now.");
+    insta::assert_snapshot!(stage.command("grace", deploy("qa")), @"⛔ There is no environment `qa` in this pipeline; there is `staging`, `production`. Nothing was changed.");
+}

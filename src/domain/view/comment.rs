@@ -1,0 +1,135 @@
+//! The one living comment of a pull request, to be read in ten seconds.
+//!
+//! Knows what was judged and what the pipelines said. Must never decide anything.
+
+use super::check::{POLICY_CHECK, band_name, findings, main_reasons, percent};
+use super::release::row;
+use crate::domain::effect::{Content, Target};
+use crate::domain::facts::PullSnapshot;
+use crate::domain::ids::ServiceName;
+use crate::domain::markdown::code;
+use crate::domain::policy::rules::Outcome;
+use crate::domain::policy::{Band, EnvironmentPolicy, POLICY_PATH};
+use crate::domain::pull_request::{Judged, PullState};
+use crate::domain::release::gate::who_may;
+use crate::domain::risk::Judgement;
+
+/// The comment; `None` while nothing was judged.
+pub fn view(state: &PullState) -> Option<(Target, Content)> {
+    let (pull, judged) = (state.pull.as_ref()?, state.judged.as_ref()?);
+    let mut parts = vec![risk(judged)];
+    parts.extend(policy_notes(judged));
+    parts.push(after(state, pull, judged));
+    parts.push("<sub>`/plimsoll help` lists what can be asked here.</sub>".to_owned());
+    Some((Target::LivingComment { number: state.number }, Content::Comment(parts.join("\n\n"))))
+}
+
+fn risk(judged: &Judged) -> String {
+    match &judged.verdict.judgement {
+        Judgement::Known { probability, band, reasons, .. } => {
+            let mut out = format!("### {} {} risk: {}", lamp(*band), band_name(*band), percent(*probability));
+            out.push_str("\n\nThat many of changes like this one need a fix, a revert or a rollback.");
+            let reasons = main_reasons(reasons, 3);
+            if !reasons.is_empty() {
+                out.push_str(" What weighs most:\n");
+                for reason in reasons {
+                    out.push_str(&format!("\n- {reason}"));
+                }
+            }
+            out
+        }
+        Judgement::Abstains { because } => format!("### ⚪ Risk unknown\n\n{because}"),
+    }
+}
+
+fn lamp(band: Band) -> &'static str {
+    match band {
+        Band::Low => "🟢",
+        Band::Moderate => "🟡",
+        Band::High => "🟠",
+        Band::Critical => "🔴",
+    }
+}
+
+/// What the rules want, when they want something; the check run has the rest.
+fn policy_notes(judged: &Judged) -> Vec<String> {
+    let mut notes = Vec::new();
+    let proposed = judged.proposed_policy.as_deref().unwrap_or_default();
+    let unmet = judged.rules.iter().any(|r| matches!(r.outcome, Outcome::Fail | Outcome::Pending | Outcome::Warn));
+    if unmet || !proposed.is_empty() {
+        notes.push(format!("**Policy**: {}; the check `{POLICY_CHECK}` says how to mend it.", findings(judged)));
+    }
+    if !judged.policy_problems.is_empty() {
+        notes.push(format!(
+            "⚠️ The policy file on the default branch is broken; the last good one stays in force. The check \
+             `{POLICY_CHECK}` says where."
+        ));
+    }
+    notes
+}
+
+fn after(state: &PullState, pull: &PullSnapshot, judged: &Judged) -> String {
+    if !pull.open && !pull.merged {
+        return "Closed without merging; nothing is released.".into();
+    }
+    if pull.merged && !state.releases.is_empty() {
+        return happened(state);
+    }
+    let Some(pipeline) = &judged.policy.policy.pipeline else {
+        return format!(
+            "Nothing is deployed from here: there is no `pipeline` in `{POLICY_PATH}` on the default branch."
+        );
+    };
+    if pull.base_ref != judged.policy.default_branch {
+        return format!(
+            "It goes into {}, not into {}: nothing is released.",
+            code(pull.base_ref.as_str()),
+            code(judged.policy.default_branch.as_str())
+        );
+    }
+    if judged.services.is_empty() {
+        return "It touches no service: nothing is released.".into();
+    }
+    let lead =
+        if pull.merged { "**Merged**: it is released now." } else { "**After the merge** it is released by itself:" };
+    let mut out = format!("{lead}\n\n| Service | Way |\n|---|---|\n");
+    let way: Vec<String> = pipeline.environments.iter().map(environment).collect();
+    for service in &judged.services {
+        out.push_str(&format!("| {} | {} |\n", code(service.as_str()), way.join(" → ")));
+    }
+    out.trim_end().to_owned()
+}
+
+fn environment(policy: &EnvironmentPolicy) -> String {
+    let mut notes = Vec::new();
+    if let Some(requirement) = &policy.approval {
+        notes.push(format!("approval of {} by {}", requirement.count, who_may(requirement)));
+    }
+    if policy.rollout.len() > 1 {
+        let steps: Vec<String> = policy.rollout.iter().map(|p| format!("{p} %")).collect();
+        notes.push(steps.join(", "));
+    }
+    if policy.bake.0 > 0 {
+        notes.push(format!("bakes {}", policy.bake));
+    }
+    let name = code(policy.name.as_str());
+    if notes.is_empty() { name } else { format!("{name} ({})", notes.join("; ")) }
+}
+
+fn happened(state: &PullState) -> String {
+    let mut parts = vec!["**Merged.** Where it is now:".to_owned()];
+    for (service, brief) in &state.releases {
+        let mut table =
+            format!("| {} release {} ({}) | |\n|---|---|", heading(service), brief.number, code(brief.sha.short()));
+        for stage in &brief.stages {
+            table.push('\n');
+            table.push_str(&row(stage));
+        }
+        parts.push(table);
+    }
+    parts.join("\n\n")
+}
+
+fn heading(service: &ServiceName) -> String {
+    code(service.as_str())
+}

@@ -1,0 +1,119 @@
+//! A release in words.
+//!
+//! Knows states and Markdown. Must never decide anything: it tells what was decided.
+
+use crate::domain::event::{ReleaseBrief, StageBrief, StageStanding};
+use crate::domain::ids::*;
+use crate::domain::markdown::{code, text};
+use crate::domain::release::gate::{Gate, gate};
+use crate::domain::release::*;
+
+/// Where a release stands in each of its environments.
+pub fn brief(state: &PipelineState, release: &Release) -> ReleaseBrief {
+    let stages = release.stages.iter().map(|stage| stage_brief(state, release, stage)).collect();
+    ReleaseBrief { number: release.number, sha: release.sha.clone(), stages }
+}
+
+fn stage_brief(state: &PipelineState, release: &Release, stage: &Stage) -> StageBrief {
+    let name = &stage.policy.name;
+    let (standing, text) = match &stage.phase {
+        StagePhase::Ahead => (StageStanding::Ahead, "comes after the environment before it".to_owned()),
+        StagePhase::Waiting { .. } => waiting(state, release, stage),
+        StagePhase::Rolling(rollout) => (StageStanding::Running, rolling(stage, rollout)),
+        StagePhase::Succeeded { .. } => succeeded(state, release, name),
+        StagePhase::Failed { why, .. } => {
+            (StageStanding::Failed, format!("failed: {}{}", text(why), way_back(state, release, name)))
+        }
+        StagePhase::Superseded { by } => (StageStanding::Superseded, format!("superseded by release {by}")),
+        StagePhase::NotReached => (StageStanding::NotReached, "not reached".to_owned()),
+    };
+    StageBrief { environment: name.clone(), standing, text, url: stage.url.clone() }
+}
+
+/// What was done about a failure.
+fn way_back(state: &PipelineState, failed: &Release, name: &EnvironmentName) -> String {
+    let back = state.releases.values().rev().find_map(|r| match &r.purpose {
+        Purpose::Rollback { from: Some(from), to, .. } if *from == failed.number => Some((r, *to, r.stage(name)?)),
+        Purpose::Rollback { .. } | Purpose::Delivery | Purpose::Requested { .. } => None,
+    });
+    let Some((release, to, stage)) = back else { return String::new() };
+    let sha = code(release.sha.short());
+    match &stage.phase {
+        StagePhase::Succeeded { .. } => format!("; rolled back to release {to} ({sha})"),
+        StagePhase::Failed { why, .. } => {
+            format!("; **the rollback to release {to} ({sha}) failed too**: {}", text(why))
+        }
+        StagePhase::Ahead
+        | StagePhase::Waiting { .. }
+        | StagePhase::Rolling(_)
+        | StagePhase::Superseded { .. }
+        | StagePhase::NotReached => format!("; it is being rolled back to release {to} ({sha})"),
+    }
+}
+
+fn waiting(state: &PipelineState, release: &Release, stage: &Stage) -> (StageStanding, String) {
+    if let Some((busy, _)) = state.rolling(&stage.policy.name) {
+        return (StageStanding::Waiting, format!("starts when release {} has ended", busy.number));
+    }
+    let Some(environment) = state.environment(&stage.policy.name) else {
+        return (StageStanding::Waiting, "starts now".to_owned());
+    };
+    match gate(release, stage, environment) {
+        Gate::Open => (StageStanding::Waiting, "starts now".to_owned()),
+        Gate::Closed { standing, because } => (standing, because),
+    }
+}
+
+/// A rollout under way, for instance `step 2 of 3 (25 %) is running`.
+pub fn rolling(stage: &Stage, rollout: &Rollout) -> String {
+    let steps = stage.policy.rollout.len();
+    let percent = stage.policy.rollout.get(rollout.step).copied().unwrap_or(100);
+    let step = if steps > 1 { format!("step {} of {steps} ({percent} %) ", rollout.step + 1) } else { String::new() };
+    match &rollout.phase {
+        StepPhase::Creating => "is being prepared".to_owned(),
+        StepPhase::Dispatching { .. } => format!("{step}is being started"),
+        StepPhase::Finding { .. } => format!("{step}was started, its run is being looked for"),
+        StepPhase::Running { .. } => format!("{step}is running"),
+        StepPhase::Baking { .. } => format!("{step}is baking for {}", stage.policy.bake),
+    }
+}
+
+fn succeeded(state: &PipelineState, release: &Release, name: &EnvironmentName) -> (StageStanding, String) {
+    let Some(live) = state.live(name) else { return (StageStanding::Live, "is live".to_owned()) };
+    let brought = match &release.purpose {
+        Purpose::Rollback { to, .. } => *to,
+        Purpose::Delivery | Purpose::Requested { .. } => release.number,
+    };
+    if live.release == brought {
+        (StageStanding::Live, "is live".to_owned())
+    } else if live.release < brought {
+        (StageStanding::Failed, format!("was live, rolled back to release {}", live.release))
+    } else {
+        (StageStanding::Live, format!("is live as part of release {}", live.release))
+    }
+}
+
+/// The sign of a standing.
+pub fn sign(standing: StageStanding) -> &'static str {
+    match standing {
+        StageStanding::Ahead | StageStanding::NotReached => "⚪",
+        StageStanding::Waiting => "🕓",
+        StageStanding::AwaitingApproval => "🟡",
+        StageStanding::Held => "⏸️",
+        StageStanding::Running => "🔵",
+        StageStanding::Live => "🟢",
+        StageStanding::Failed => "🔴",
+        StageStanding::Superseded => "⏭️",
+    }
+}
+
+/// One stage as a table row: environment, standing, link.
+pub fn row(stage: &StageBrief) -> String {
+    let link = stage
+        .url
+        .as_deref()
+        .and_then(crate::domain::view::link)
+        .map_or(String::new(), |url| format!(" ([run]({url}))"));
+    let words = stage.text.replace('|', "\\|");
+    format!("| {} {} | {words}{link} |", sign(stage.standing), code(stage.environment.as_str()))
+}
