@@ -10,6 +10,7 @@ use faulty::{FaultyStore, Mood};
 use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt;
 use insta::assert_snapshot;
+use tokio::sync::Notify;
 use tower::ServiceExt;
 
 struct FixedClock;
@@ -38,7 +39,10 @@ fn house_with(mood: Mood, limits: Limits) -> House {
         store: store.clone(),
         clock: Arc::new(FixedClock),
         verify: Box::new(|signature, _| signature == Some("signed")),
-        admitted: admitted.clone(),
+        admitted: Box::new({
+            let bell = admitted.clone();
+            move || bell.notify_one()
+        }),
         schema: Some("{\"title\":\"policy\"}".to_owned()),
         stop: stop.clone(),
         limits,
