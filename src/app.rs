@@ -33,7 +33,6 @@ const IDLE: Duration = Duration::from_secs(30);
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the room that reads the clock")]
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
@@ -286,5 +285,33 @@ mod tests {
     fn a_text_that_only_looks_like_a_key_does_not_sign() {
         let key = "-----BEGIN RSA PRIVATE KEY-----\nbm90IGEga2V5\n-----END RSA PRIVATE KEY-----\n";
         assert!(key_signs(&SecretString::from(key)).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_service_in_this_process_takes_requests_until_it_is_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = || SecretString::from("0123456789abcdef");
+        let settings = Settings {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            database: folder.path().join("plimsoll.db"),
+            // Nobody is there, and nobody is asked: without deliveries there is nothing to do.
+            github_api_url: "http://127.0.0.1:9".to_owned(),
+            github_web_url: "http://127.0.0.1:9".to_owned(),
+            app_id: "1".to_owned(),
+            private_key: SecretString::from(include_str!("../tests/fixtures/app-key-pkcs1.pem")),
+            webhook_secrets: vec![secret()],
+            log: LogSettings { format: config::LogFormat::Human, filter: "info".to_owned() },
+            retention: Duration::from_secs(86_400),
+            request_timeout: Duration::from_secs(5),
+            shutdown_grace: Duration::from_secs(5),
+        };
+        let stop = CancellationToken::new();
+        let app = start(&settings, stop.clone()).await.unwrap();
+        let ask = |path: &str| reqwest::get(format!("http://{}{path}", app.address));
+        assert_eq!(ask("/readyz").await.unwrap().text().await.unwrap(), "ready\n");
+        assert_eq!(ask("/schema/v1.json").await.unwrap().status(), 200);
+        stop.cancel();
+        app.ended().await.unwrap();
+        assert!(start(&settings, stop).await.unwrap().ended().await.is_ok(), "the database can be opened again");
     }
 }

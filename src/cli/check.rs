@@ -84,6 +84,6 @@ mod tests {
     fn problems_are_told_with_their_place() {
         let (lines, good) = judged("version: 1\npipelin:\n  trigger: { workflow: deploy.yml }\n", "p.yml");
         assert!(!good);
-        assert_snapshot!(lines, @r#""#);
+        assert_snapshot!(lines, @"p.yml:2:1: error: Unknown key `pipelin`. Did you mean `pipeline`?");
     }
 }
