@@ -4,4 +4,5 @@ mod house;
 mod licences;
 mod manifest;
 mod payloads;
+mod spec;
 mod store_contract;
