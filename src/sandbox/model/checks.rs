@@ -297,10 +297,7 @@ impl Model {
         self.send("check_run", Some(action), payload, by.unwrap_or(&bot), now);
         let suite_is_done = action == "completed"
             && self.manners.requests_suites
-            && self
-                .check_runs_of(&sha, true)
-                .iter()
-                .all(|run| run.status == "completed");
+            && self.check_runs_of(&sha, true).iter().all(|run| run.status == "completed");
         if suite_is_done {
             self.suite_event(&sha, "completed", &bot, now);
         }

@@ -8,9 +8,7 @@ use super::{InstallationState, Model};
 
 /// A time as GitHub writes it: UTC, whole seconds.
 pub fn rfc3339(at_ms: i64) -> String {
-    jiff::Timestamp::from_second(at_ms.div_euclid(1000))
-        .unwrap_or_default()
-        .to_string()
+    jiff::Timestamp::from_second(at_ms.div_euclid(1000)).unwrap_or_default().to_string()
 }
 
 /// A text, or null.
@@ -30,11 +28,7 @@ pub(super) fn time_or_null(at: Option<i64>) -> Value {
 impl Model {
     /// API address of something in the repository.
     pub fn repository_url(&self, rest: &str) -> String {
-        format!(
-            "{}/repos/{}{rest}",
-            self.api_url,
-            self.repository.full_name()
-        )
+        format!("{}/repos/{}{rest}", self.api_url, self.repository.full_name())
     }
 
     /// Page of something in the repository.
@@ -48,10 +42,7 @@ impl Model {
             Some(user) => (user.id, user.login.as_str(), user.kind),
             None => (10_137, login, Kind::User),
         };
-        let escaped = login
-            .replace('[', "%5B")
-            .replace(']', "%5D")
-            .replace(' ', "%20");
+        let escaped = login.replace('[', "%5B").replace(']', "%5D").replace(' ', "%20");
         let url = format!("{}/users/{escaped}", self.api_url);
         json!({
             "login": login,
@@ -295,10 +286,7 @@ const REPOSITORY_URLS: [(&str, &str); 36] = [
     ("languages_url", "/languages"),
     ("merges_url", "/merges"),
     ("milestones_url", "/milestones{/number}"),
-    (
-        "notifications_url",
-        "/notifications{?since,all,participating}",
-    ),
+    ("notifications_url", "/notifications{?since,all,participating}"),
     ("pulls_url", "/pulls{/number}"),
     ("releases_url", "/releases{/id}"),
     ("stargazers_url", "/stargazers"),

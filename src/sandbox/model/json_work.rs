@@ -12,23 +12,12 @@ impl Model {
         let runs = self.check_runs_of(sha, true);
         let url = self.repository_url(&format!("/check-suites/{id}"));
         let done = !runs.is_empty() && runs.iter().all(|run| run.status == "completed");
-        let failed = runs.iter().find_map(|run| {
-            run.conclusion
-                .as_deref()
-                .filter(|c| !matches!(*c, "success" | "neutral" | "skipped"))
-        });
-        let branch = self
-            .pulls
-            .values()
-            .find(|pull| pull.head_sha == sha)
-            .map(|pull| pull.head_ref.clone());
-        let branch = branch.or_else(|| {
-            self.history
-                .branches()
-                .into_iter()
-                .find(|(_, tip)| tip == sha)
-                .map(|(name, _)| name)
-        });
+        let failed = runs
+            .iter()
+            .find_map(|run| run.conclusion.as_deref().filter(|c| !matches!(*c, "success" | "neutral" | "skipped")));
+        let branch = self.pulls.values().find(|pull| pull.head_sha == sha).map(|pull| pull.head_ref.clone());
+        let branch =
+            branch.or_else(|| self.history.branches().into_iter().find(|(_, tip)| tip == sha).map(|(name, _)| name));
         json!({
             "id": id,
             "node_id": node("CS", id),

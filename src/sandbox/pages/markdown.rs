@@ -11,8 +11,7 @@ const TAGS: [&str; 7] = ["details", "summary", "sub", "sup", "kbd", "b", "i"];
 
 /// Renders Markdown to HTML that is safe inside a page.
 pub(super) fn rendered(text: &str) -> String {
-    let options =
-        Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
+    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
     let mut events = Vec::new();
     let mut raw = String::new();
     let mut open: Vec<&'static str> = Vec::new();
@@ -58,9 +57,7 @@ fn passed(raw: &str, open: &mut Vec<&'static str>) -> String {
         }
         if let Some((tag, after)) = rest.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
             let closing = tag.strip_prefix('/');
-            let known = TAGS
-                .into_iter()
-                .find(|name| *name == closing.unwrap_or(tag));
+            let known = TAGS.into_iter().find(|name| *name == closing.unwrap_or(tag));
             match known {
                 Some(name) if closing.is_none() => {
                     open.push(name);
@@ -82,11 +79,7 @@ fn passed(raw: &str, open: &mut Vec<&'static str>) -> String {
             rest = after;
             continue;
         }
-        let end = rest
-            .char_indices()
-            .skip(1)
-            .find(|(_, c)| *c == '<')
-            .map_or(rest.len(), |(at, _)| at);
+        let end = rest.char_indices().skip(1).find(|(_, c)| *c == '<').map_or(rest.len(), |(at, _)| at);
         shown.push_str(&escaped(&rest[..end]));
         rest = &rest[end..];
     }
@@ -95,23 +88,10 @@ fn passed(raw: &str, open: &mut Vec<&'static str>) -> String {
 
 fn tamed(event: Event<'_>) -> Event<'_> {
     match event {
-        Event::Start(Tag::Link {
-            link_type,
-            dest_url,
-            title,
-            id,
-        }) => Event::Start(Tag::Link {
-            link_type,
-            dest_url: tamed_url(dest_url),
-            title,
-            id,
-        }),
-        Event::Start(Tag::Image {
-            dest_url,
-            title,
-            id,
-            ..
-        }) => Event::Start(Tag::Link {
+        Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
+            Event::Start(Tag::Link { link_type, dest_url: tamed_url(dest_url), title, id })
+        }
+        Event::Start(Tag::Image { dest_url, title, id, .. }) => Event::Start(Tag::Link {
             link_type: pulldown_cmark::LinkType::Inline,
             dest_url: tamed_url(dest_url),
             title,
@@ -124,20 +104,14 @@ fn tamed(event: Event<'_>) -> Event<'_> {
 
 fn tamed_url(url: CowStr<'_>) -> CowStr<'_> {
     let lower = url.to_ascii_lowercase();
-    let fine = ["http://", "https://", "mailto:", "#"]
-        .iter()
-        .any(|start| lower.starts_with(start))
+    let fine = ["http://", "https://", "mailto:", "#"].iter().any(|start| lower.starts_with(start))
         || (lower.starts_with('/') && !lower.starts_with("//"));
     if fine { url } else { CowStr::Borrowed("#") }
 }
 
 /// A text with what HTML would take for markup made harmless.
 pub(super) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-        .replace('\'', "&#39;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }
 
 #[cfg(test)]

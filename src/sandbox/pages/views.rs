@@ -6,9 +6,7 @@ use askama::Template;
 
 use super::markdown::rendered;
 use crate::sandbox::history::FileChange;
-use crate::sandbox::model::{
-    CheckRun, DeliveryResult, Model, Pull, PullState, Refusal, Run, RunState, rfc3339,
-};
+use crate::sandbox::model::{CheckRun, DeliveryResult, Model, Pull, PullState, Refusal, Run, RunState, rfc3339};
 use crate::sandbox::seed;
 
 type Html = Result<String, askama::Error>;
@@ -25,17 +23,9 @@ impl Site {
     pub(super) fn of(model: &Model, chosen: Option<&str>) -> Self {
         let people = model.people();
         let known = chosen.filter(|login| people.iter().any(|person| person == login));
-        let chosen = known
-            .map(str::to_owned)
-            .or_else(|| people.first().cloned())
-            .unwrap_or_default();
+        let chosen = known.map(str::to_owned).or_else(|| people.first().cloned()).unwrap_or_default();
         let full_name = model.repository.full_name();
-        Self {
-            base: format!("/{full_name}"),
-            full_name,
-            people,
-            chosen,
-        }
+        Self { base: format!("/{full_name}"), full_name, people, chosen }
     }
 }
 
@@ -104,30 +94,17 @@ pub(super) fn home(model: &Model, site: Site, now: i64) -> Html {
         .into_iter()
         .filter(|(name, sha)| {
             name != default
-                && !model
-                    .pulls
-                    .values()
-                    .any(|pull| pull.is_open() && pull.head_ref == *name)
+                && !model.pulls.values().any(|pull| pull.is_open() && pull.head_ref == *name)
                 && !model.history.is_ancestor(sha, &tip)
         })
-        .filter(|(name, _)| {
-            !model
-                .waiting_pulls
-                .iter()
-                .any(|waiting| waiting.branch == *name)
-        })
+        .filter(|(name, _)| !model.waiting_pulls.iter().any(|waiting| waiting.branch == *name))
         .map(|(name, _)| name)
         .collect();
     Home {
         site,
         description: model.repository.description.clone(),
         default_branch: default.clone(),
-        pulls: model
-            .pulls
-            .values()
-            .rev()
-            .map(|pull| PullLine::of(pull, now))
-            .collect(),
+        pulls: model.pulls.values().rev().map(|pull| PullLine::of(pull, now)).collect(),
         waiting: model.waiting_pulls.len(),
         branches,
     }
@@ -139,10 +116,7 @@ pub(super) fn title_for(model: &Model, branch: &str) -> (String, String) {
     if let Some((_, title, body, _)) = seed::PULLS.into_iter().find(|(name, ..)| *name == branch) {
         return (title.to_owned(), body.to_owned());
     }
-    let commit = model
-        .history
-        .branch(branch)
-        .and_then(|sha| model.history.commit(&sha));
+    let commit = model.history.branch(branch).and_then(|sha| model.history.commit(&sha));
     let message = commit.map(|commit| commit.message).unwrap_or_default();
     let (title, body) = message.split_once('\n').unwrap_or((&message, ""));
     let title = if title.is_empty() { branch } else { title };
@@ -214,11 +188,7 @@ impl CheckLine {
         Self {
             id: run.id,
             name: run.name.clone(),
-            state: run
-                .conclusion
-                .clone()
-                .unwrap_or_else(|| run.status.clone())
-                .replace('_', " "),
+            state: run.conclusion.clone().unwrap_or_else(|| run.status.clone()).replace('_', " "),
             class: class_of(run.conclusion.as_deref()),
             title: run.title.clone().unwrap_or_default(),
             summary: markdown(&run.summary),
@@ -239,11 +209,7 @@ impl CheckLine {
                 .map(|note| NoteLine {
                     place: format!("{}:{}", note.path, note.start_line),
                     message: note.message.clone(),
-                    class: if note.level == "failure" {
-                        "bad"
-                    } else {
-                        "busy"
-                    },
+                    class: if note.level == "failure" { "bad" } else { "busy" },
                 })
                 .collect(),
         }
@@ -310,12 +276,7 @@ pub(super) fn pull(model: &Model, site: Site, number: u64, now: i64) -> Result<H
             })
             .collect(),
         files: files.into_iter().map(FileLine::of).collect(),
-        checks: model
-            .check_runs_of(&pull.head_sha, true)
-            .into_iter()
-            .rev()
-            .map(CheckLine::of)
-            .collect(),
+        checks: model.check_runs_of(&pull.head_sha, true).into_iter().rev().map(CheckLine::of).collect(),
         comments: model
             .comments
             .values()
@@ -389,11 +350,7 @@ impl RunLine {
             number: run.number,
             title: run.display_title.clone(),
             workflow: run.workflow_name.clone(),
-            state: run
-                .state
-                .conclusion()
-                .unwrap_or(run.state.status())
-                .replace('_', " "),
+            state: run.state.conclusion().unwrap_or(run.state.status()).replace('_', " "),
             class: class_of(run.state.conclusion()),
             branch: run.head_branch.clone(),
             sha: short(&run.head_sha),
@@ -427,25 +384,12 @@ pub(super) fn actions(model: &Model, site: Site, now: i64) -> Html {
         .values()
         .map(|environment| Switch {
             name: environment.name.clone(),
-            next: model
-                .to_fail
-                .iter()
-                .any(|wanted| wanted.as_ref() == Some(&environment.name)),
+            next: model.to_fail.iter().any(|wanted| wanted.as_ref() == Some(&environment.name)),
             all: model.failing.contains(&environment.name),
         })
         .collect();
-    Actions {
-        site,
-        environments,
-        runs: model
-            .runs
-            .values()
-            .rev()
-            .take(100)
-            .map(|run| RunLine::of(run, now))
-            .collect(),
-    }
-    .render()
+    Actions { site, environments, runs: model.runs.values().rev().take(100).map(|run| RunLine::of(run, now)).collect() }
+        .render()
 }
 
 #[derive(Template)]
@@ -493,12 +437,8 @@ struct Environments {
 
 pub(super) fn environments(model: &Model, site: Site, now: i64) -> Html {
     let of = |name: &str| -> Vec<DeploymentLine> {
-        let deployments = model
-            .deployments
-            .values()
-            .rev()
-            .filter(|one| one.environment.eq_ignore_ascii_case(name))
-            .take(50);
+        let deployments =
+            model.deployments.values().rev().filter(|one| one.environment.eq_ignore_ascii_case(name)).take(50);
         deployments
             .map(|one| {
                 let state = model.state_of(one.id).unwrap_or("created");
@@ -513,11 +453,7 @@ pub(super) fn environments(model: &Model, site: Site, now: i64) -> Html {
                     sha: short(&one.sha),
                     description: one.description.clone().unwrap_or_default(),
                     task: one.task.clone(),
-                    git_ref: if one.git_ref == one.sha {
-                        short(&one.sha)
-                    } else {
-                        one.git_ref.clone()
-                    },
+                    git_ref: if one.git_ref == one.sha { short(&one.sha) } else { one.git_ref.clone() },
                     creator: one.creator.clone(),
                     when: when(one.created_at, now),
                     statuses: model
@@ -538,10 +474,7 @@ pub(super) fn environments(model: &Model, site: Site, now: i64) -> Html {
     let environments = model
         .environments
         .values()
-        .map(|environment| EnvironmentPart {
-            name: environment.name.clone(),
-            deployments: of(&environment.name),
-        })
+        .map(|environment| EnvironmentPart { name: environment.name.clone(), deployments: of(&environment.name) })
         .collect();
     Environments { site, environments }.render()
 }
@@ -573,18 +506,11 @@ pub(super) fn deliveries(model: &Model, site: Site, hook: Option<String>, now: i
         .take(200)
         .map(|delivery| {
             let (status, class) = match &delivery.result {
-                DeliveryResult::Answered { status, .. } if (200..300).contains(status) => {
-                    (status.to_string(), "good")
-                }
+                DeliveryResult::Answered { status, .. } if (200..300).contains(status) => (status.to_string(), "good"),
                 DeliveryResult::Answered { status, .. } => (status.to_string(), "bad"),
                 DeliveryResult::Failed { why } => (why.clone(), "bad"),
             };
-            let action = delivery
-                .event
-                .action
-                .as_ref()
-                .map(|action| format!(".{action}"))
-                .unwrap_or_default();
+            let action = delivery.event.action.as_ref().map(|action| format!(".{action}")).unwrap_or_default();
             DeliveryLine {
                 id: delivery.id,
                 event: format!("{}{action}", delivery.event.event),
@@ -597,12 +523,7 @@ pub(super) fn deliveries(model: &Model, site: Site, hook: Option<String>, now: i
             }
         })
         .collect();
-    Deliveries {
-        site,
-        hook,
-        deliveries,
-    }
-    .render()
+    Deliveries { site, hook, deliveries }.render()
 }
 
 #[derive(Template)]
@@ -621,10 +542,7 @@ pub(super) fn commit(model: &Model, site: Site, name: &str, now: i64) -> Result<
     let sha = model.history.resolve(name).ok_or_else(Refusal::not_found)?;
     let commit = model.history.commit(&sha).ok_or_else(Refusal::not_found)?;
     let files = model.history.changes_of(&sha)?;
-    let (title, message) = commit
-        .message
-        .split_once('\n')
-        .unwrap_or((&commit.message, ""));
+    let (title, message) = commit.message.split_once('\n').unwrap_or((&commit.message, ""));
     Ok(CommitPage {
         site,
         title: title.to_owned(),
