@@ -28,6 +28,9 @@ use tokio::sync::Semaphore;
 /// A token this young may be refused because not every machine of GitHub's knows it yet.
 const FRESH: Span = Span::seconds(5);
 
+/// A write that could not be sent within this time is given back: by then somebody else may have taken it over.
+const SEND_WITHIN: Span = Span::seconds(30);
+
 /// Speaks with GitHub as the App and as its installations. Cheap to clone; clones share everything.
 #[derive(Clone)]
 pub struct Client {
@@ -68,7 +71,7 @@ pub(super) struct Call {
     pub method: Method,
     /// Below the base URL, from its slash on, with its query.
     pub path: String,
-    pub body: Option<Bytes>,
+    pub body: Option<String>,
     pub kind: Kind,
 }
 
@@ -80,7 +83,7 @@ impl Call {
 
     /// A write with a JSON body.
     pub fn write(method: Method, path: String, body: &serde_json::Value) -> Self {
-        Self { method, path, body: Some(Bytes::from(body.to_string())), kind: Kind::Write }
+        Self { method, path, body: Some(body.to_string()), kind: Kind::Write }
     }
 
     /// Names the request in errors and logs; the query would say too much.
@@ -149,10 +152,11 @@ impl Client {
     pub(super) async fn send(&self, by: As, call: &Call) -> Result<Reply, GitHubError> {
         let As::Installation(id) = by else { return self.send_as_app(call).await };
         let session = self.session(id);
+        let began = self.now();
         let mut sent_again = false;
         loop {
             let token = session.token.token(self.now(), || self.mint(id)).await?;
-            let reply = self.exchange(by, &session, call, &token).await?;
+            let reply = self.exchange(by, &session, call, &token, began).await?;
             let fresh = self.now().since(token.minted_at) < FRESH;
             match reply.status {
                 StatusCode::UNAUTHORIZED if !sent_again => session.token.forget(&token).await,
@@ -166,6 +170,7 @@ impl Client {
     }
 
     async fn send_as_app(&self, call: &Call) -> Result<Reply, GitHubError> {
+        let began = self.now();
         let mut sent_again = false;
         loop {
             let token = self.shared.app_tokens.token(self.now()).ok_or_else(|| GitHubError::Refused {
@@ -173,7 +178,7 @@ impl Client {
                 status: 401,
                 message: "the App's private key does not sign".to_owned(),
             })?;
-            let reply = self.exchange(As::App, &self.shared.app, call, &token).await?;
+            let reply = self.exchange(As::App, &self.shared.app, call, &token, began).await?;
             if reply.status != StatusCode::UNAUTHORIZED || sent_again {
                 return Ok(reply);
             }
@@ -187,9 +192,20 @@ impl Client {
     }
 
     /// One exchange under the limits, answered from the cache where GitHub says that it still holds.
-    async fn exchange(&self, by: As, session: &Session, call: &Call, token: &Token) -> Result<Reply, GitHubError> {
-        // The semaphore is never closed.
-        let _permit = session.permits.acquire().await.ok();
+    async fn exchange(
+        &self,
+        by: As,
+        session: &Session,
+        call: &Call,
+        token: &Token,
+        began: Timestamp,
+    ) -> Result<Reply, GitHubError> {
+        let later = || GitHubError::Wait { what: call.what(), wait: Span::seconds(1) };
+        let in_time = Duration::from_millis(self.shared.settings.timeout.0);
+        let _permit = tokio::time::timeout(in_time, session.permits.acquire()).await.map_err(|_| later())?;
+        if call.kind != Kind::Read && self.now().since(began) > SEND_WITHIN {
+            return Err(later());
+        }
         session.limits.admit(self.now(), call.kind).map_err(|wait| GitHubError::Wait { what: call.what(), wait })?;
         let kept = if call.method == Method::GET { self.shared.etags.get(by.number(), &call.path) } else { None };
         let request = self.request(call, token, kept.as_ref())?;
@@ -245,8 +261,7 @@ impl Client {
         if let Some(kept) = kept {
             request = request.header(header::IF_NONE_MATCH, &kept.etag);
         }
-        let body = call.body.as_ref().map(|body| String::from_utf8_lossy(body).into_owned());
-        if body.is_some() {
+        if call.body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         let refused = |problem: http::Error| GitHubError::Refused {
@@ -254,7 +269,7 @@ impl Client {
             status: 400,
             message: format!("it cannot be asked: {problem}"),
         };
-        request.body(body.unwrap_or_default()).map_err(refused)
+        request.body(call.body.clone().unwrap_or_default()).map_err(refused)
     }
 
     async fn answer(

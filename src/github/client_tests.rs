@@ -154,6 +154,25 @@ async fn a_write_that_was_never_sent_surely_did_not_happen() {
 }
 
 #[tokio::test]
+async fn a_write_that_could_not_be_sent_in_time_is_given_back() {
+    let hands: Arc<OnceLock<Arc<Hands>>> = Arc::default();
+    let slow = Arc::clone(&hands);
+    let github = Script::raw(move |seen, _| {
+        slow.get().unwrap().forward(Span::seconds(31));
+        match seen.path.ends_with("/access_tokens") {
+            true => Play::json(201, json!({"token": "t", "expires_at": "2023-11-14T23:13:20Z"})),
+            false => Play::json(204, json!(null)),
+        }
+    })
+    .await;
+    let (client, clock) = github.client();
+    assert!(hands.set(clock).is_ok());
+    assert!(matches!(dispatch(&client).await, Err(GitHubError::Wait { wait: Span(1_000), .. })));
+    assert!(github.lines().is_empty());
+    assert!(dispatch(&client).await.is_ok(), "the token is there by now");
+}
+
+#[tokio::test]
 async fn a_limit_is_remembered_for_its_installation_alone() {
     let github = Script::start(|seen, _| match seen.header("authorization") {
         "Bearer token-1" => Play::json(403, json!({"message": "You have exceeded a secondary rate limit."})),

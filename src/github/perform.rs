@@ -17,8 +17,9 @@ use serde_json::{Map, Value, json};
 
 /// Annotations that GitHub takes in one request.
 const ANNOTATIONS_A_REQUEST: usize = 50;
-/// Longest `external_id`, description of a deployment, title of a check run.
+/// Longest description of a deployment or its status, in characters.
 const DESCRIPTION_MAX: usize = 140;
+/// Longest title of a check run that is sent, in characters.
 const TITLE_MAX: usize = 255;
 
 impl Client {

@@ -1,5 +1,6 @@
 //! What the whole promises, tested from outside: one binary, one module a promise.
 
+mod github_client;
 mod house;
 mod licences;
 mod manifest;
