@@ -42,7 +42,7 @@ pub(super) fn check_jwt(model: &Model, key: &AppKey, token: &str, now: i64) -> R
 }
 
 pub(super) fn get(call: &mut Call<'_>) -> Answer {
-    Ok(Reply::ok(call.model.app_json()))
+    Ok(Reply::ok(call.model.app_whole_json()))
 }
 
 pub(super) fn installations(call: &mut Call<'_>) -> Answer {
