@@ -4,4 +4,5 @@ mod house;
 mod licences;
 mod manifest;
 mod payloads;
+mod sandbox_answers;
 mod store_contract;

@@ -49,7 +49,12 @@ pub(super) fn installations(call: &mut Call<'_>) -> Answer {
     let all = match call.model.installation.state {
         InstallationState::Deleted => Vec::new(),
         InstallationState::Active | InstallationState::Suspended { .. } => {
-            vec![call.model.installation_json()]
+            let mut listed = call.model.installation_json();
+            // Only an installation by itself tells the App's client id.
+            if let Some(listed) = listed.as_object_mut() {
+                listed.remove("client_id");
+            }
+            vec![listed]
         }
     };
     call.listed(all)
