@@ -6,12 +6,12 @@ use super::ports::{
     Arrival, ArrivalId, ClaimedLane, Clock, GitHub, GitHubError, Holder, Source, Store, StoreError, TurnCommit,
 };
 use crate::domain::decide::{self, FORMAT, Lane};
-use crate::domain::state::State;
 use crate::domain::effect::{Effect, Work};
 use crate::domain::event::Event;
 use crate::domain::facts::{Absence, Fact, Facts, Need};
 use crate::domain::ids::*;
 use crate::domain::repository;
+use crate::domain::state::State;
 
 /// How long a lane is held for one turn.
 const LEASE: Span = Span::minutes(2);

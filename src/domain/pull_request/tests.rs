@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::domain::decide::{decide, needs};
-use crate::domain::state::State;
 use crate::domain::effect::{Act, Content, Target};
 use crate::domain::event::{Change, StageBrief, StageStanding};
 use crate::domain::facts::*;
 use crate::domain::policy::{POLICY_PATH, parse};
+use crate::domain::state::State;
 use crate::domain::view;
 
 const POLICY: &str = "version: 1
