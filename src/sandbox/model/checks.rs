@@ -288,7 +288,7 @@ impl Model {
         };
         let sha = run.head_sha.clone();
         let mut shown = self.check_run_json(run);
-        shown["check_suite"] = self.suite_json(&run.head_sha);
+        shown["check_suite"] = self.suite_brief_json(&run.head_sha);
         let mut payload = json!({ "check_run": shown });
         if let Some(identifier) = identifier {
             payload["requested_action"] = json!({ "identifier": identifier });

@@ -125,9 +125,14 @@ impl Model {
         shown
     }
 
+    /// A pull request as webhooks about something else show it: without its counts.
+    pub(super) fn payload_pull_simple_json(&self, pull: &Pull) -> Value {
+        self.pull_json_with(pull, &self.payload_repository_json())
+    }
+
     /// A pull request as webhooks show it.
     pub(super) fn payload_pull_json(&self, pull: &Pull) -> Value {
-        let mut shown = self.pull_json_with(pull, &self.payload_repository_json());
+        let mut shown = self.payload_pull_simple_json(pull);
         self.add_counts(&mut shown, pull);
         shown
     }
