@@ -78,9 +78,11 @@ async fn admit(store: &Arc<SqliteStore>, first: u64, count: u64, body: &Bytes) -
 async fn sorting(store: &SqliteStore) {
     let (before, mut count) = (cpu(), 0);
     for _ in 0..50 {
-        let batch = store.unsorted(64).await.expect("reads");
-        let sorted = batch.into_iter().map(|delivery| (delivery.id.clone(), Sorted::Events(vec![look(count)])));
-        let sorted: Vec<_> = sorted.inspect(|_| count += 1).collect();
+        let mut sorted = Vec::new();
+        for delivery in store.unsorted(64).await.expect("reads") {
+            count += 1;
+            sorted.push((delivery.id, Sorted::Events(vec![look(count)])));
+        }
         store.sort(sorted, Timestamp(0)).await.expect("sorts");
     }
     println!("sorting: {:.1} CPU µs per delivery", (cpu() - before).as_secs_f64() * 1e6 / f64::from(count));
