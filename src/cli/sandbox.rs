@@ -55,6 +55,14 @@ pub(super) struct Sandbox {
     #[arg(long)]
     fast: bool,
 
+    /// Address that the service takes for GitHub's API in place of the sandbox's own: a proxy that looks at both
+    #[arg(long, value_name = "URL", requires = "port")]
+    api_url: Option<String>,
+
+    /// Writes every delivery to a file at the end, a line of JSON with `event` and `payload` each
+    #[arg(long, value_name = "FILE")]
+    record_webhooks: Option<PathBuf>,
+
     #[command(flatten)]
     log: LogFlags,
 }
@@ -86,6 +94,9 @@ impl Sandbox {
         // Making the repository calls git, and ending the sandbox waits for its thread: neither may block a worker.
         let github = tokio::task::spawn_blocking(move || GitHub::start(options)).await??;
         let told = self.with_service(&github, &folder.path, log).await;
+        if let Some(file) = &self.record_webhooks {
+            record_webhooks(&github, file)?;
+        }
         tokio::task::spawn_blocking(move || github.stop()).await?;
         told
     }
@@ -120,7 +131,7 @@ impl Sandbox {
         let settings = Settings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, self.hook_port)),
             database: folder.join("plimsoll.db"),
-            github_api_url: github.base_url(),
+            github_api_url: self.api_url.clone().unwrap_or_else(|| github.base_url()),
             github_web_url: github.base_url(),
             app_id: github.client_id(),
             private_key: SecretString::from(github.private_key_pem()),
@@ -165,6 +176,15 @@ impl Sandbox {
         println!("Open the first address, look at the pull request, comment `/plimsoll status`, press Merge,");
         println!("and approve production as somebody else. Ctrl-C ends it.");
     }
+}
+
+/// Writes down every delivery that the sandbox made, in their order.
+fn record_webhooks(github: &GitHub, file: &Path) -> anyhow::Result<()> {
+    let lines: String = github.with(|model, _| {
+        let line = |d: &crate::sandbox::model::Delivery| serde_json::json!({ "event": d.event.event, "payload": *d.event.payload });
+        model.deliveries.values().map(|d| format!("{}\n", line(d))).collect()
+    });
+    fs::write(file, lines).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Where a sandbox keeps its files; a temporary one is removed at the end.
