@@ -11,6 +11,8 @@ use std::fmt::Write;
 pub enum Who {
     /// Everybody who can comment.
     Anybody,
+    /// The author of the pull request, and accounts that may push to the repository.
+    AuthorAndWriters,
     /// Accounts that may push to the repository.
     Writers,
     /// Those whom the environment's `approval` names, and who made none of the changes themselves.
@@ -22,6 +24,7 @@ impl Who {
     pub fn words(self) -> &'static str {
         match self {
             Self::Anybody => "everybody who can comment",
+            Self::AuthorAndWriters => "the pull request's author and everybody with write permission",
             Self::Writers => "everybody with write permission",
             Self::Approvers => {
                 "those whom the environment's `approval` names, unless they are author, committer, co-author or merger \
@@ -107,7 +110,7 @@ pub(super) const VERBS: [Row; 7] = [
         parts: &[],
         flags: &[],
         meaning: "Looks at everything afresh: files, reviews, policy, deployments.",
-        who: Who::Writers,
+        who: Who::AuthorAndWriters,
         verb: |_| Some(Verb::Recheck),
     },
     Row {
