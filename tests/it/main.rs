@@ -4,4 +4,5 @@ mod house;
 mod licences;
 mod manifest;
 mod payloads;
+mod simulation;
 mod store_contract;
