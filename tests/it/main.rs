@@ -5,5 +5,6 @@ mod house;
 mod licences;
 mod manifest;
 mod payloads;
+mod simulation;
 mod spec;
 mod store_contract;
