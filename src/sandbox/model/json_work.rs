@@ -24,7 +24,7 @@ impl Model {
     pub(super) fn suite_brief_json(&self, sha: &str) -> Value {
         let (id, created_at) = self.suites.get(sha).copied().unwrap_or((0, 0));
         let runs = self.check_runs_of(sha, true);
-        let done = !runs.is_empty() && runs.iter().all(|run| run.status == "completed");
+        let done = !runs.is_empty() && runs.iter().all(|run| run.status == "completed" && !run.asked_again);
         let failed = runs
             .iter()
             .find_map(|run| run.conclusion.as_deref().filter(|c| !matches!(*c, "success" | "neutral" | "skipped")));
