@@ -225,7 +225,7 @@ mod tests {
         - `/plimsoll status`
           Says where this pull request and its releases stand. May: everybody who can comment.
         - `/plimsoll recheck`
-          Looks at everything afresh: files, reviews, policy, deployments. May: everybody with write permission.
+          Looks at everything afresh: files, reviews, policy, deployments. May: the pull request's author and everybody with write permission.
         - `/plimsoll deploy <ref|sha> to <environment> [--service <service>] [--reason "..."]`
           Releases a branch, tag or commit to an environment, by the rules of that environment. May: everybody with write permission.
         - `/plimsoll approve <environment> [<sha>] [--service <service>]`
