@@ -121,16 +121,16 @@ impl RunningApp {
 /// database is closed.
 pub async fn start(settings: &Settings, stop: CancellationToken) -> anyhow::Result<RunningApp> {
     let store = SqliteStore::open(&settings.database, SqliteOptions::default()).await.context("cannot start")?;
-    start_on(settings, Arc::new(store), stop).await
+    start_on(settings, Arc::new(store), Arc::new(SystemClock), stop).await
 }
 
-/// As [`start`], on a store that is already there.
-pub async fn start_on<S: Store + 'static>(
+/// As [`start`], on a store and by a clock that are already there.
+pub async fn start_on<S: Store + 'static, C: Clock + 'static>(
     settings: &Settings,
     store: Arc<S>,
+    clock: Arc<C>,
     stop: CancellationToken,
 ) -> anyhow::Result<RunningApp> {
-    let clock = Arc::new(SystemClock);
     let github = ClientSettings::new(&settings.github_api_url, &settings.app_id, settings.private_key.clone());
     let github = Client::new(github, clock.clone()).context("cannot speak to GitHub")?;
     let listener =

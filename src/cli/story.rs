@@ -3,10 +3,13 @@
 //! Knows only what a person could see and do on the sandbox's GitHub. Must never look into the service: a story that
 //! happens proves the whole way through it.
 
+use crate::app::SystemClock;
+use crate::domain::ids::Timestamp;
+use crate::engine::ports::Clock;
 use crate::sandbox::Sandbox as GitHub;
 use crate::sandbox::model::{Comment, Refusal};
 use anyhow::{anyhow, bail};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a step may take until it counts as not happened.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -16,7 +19,7 @@ const QUIET: Duration = Duration::from_secs(2);
 
 /// One pull request from opened to running in production. Fails at the first step that does not happen.
 pub(super) async fn street(github: &GitHub) -> anyhow::Result<()> {
-    let began = Instant::now();
+    let began = Watch::start();
     let mut told = Told { github, step: 0 };
     println!("The street: one pull request from opened to running in production");
 
@@ -85,6 +88,18 @@ pub(super) async fn street(github: &GitHub) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Measures how long something takes.
+struct Watch(Timestamp);
+
+impl Watch {
+    fn start() -> Self {
+        Self(SystemClock.now())
+    }
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(SystemClock.now().since(self.0).0)
+    }
+}
+
 /// Tells the story while it happens.
 struct Told<'a> {
     github: &'a GitHub,
@@ -110,7 +125,7 @@ impl Told<'_> {
 
     /// Waits until something can be seen.
     async fn until<T>(&self, what: &str, seen: impl Fn() -> Option<T>) -> anyhow::Result<T> {
-        let began = Instant::now();
+        let began = Watch::start();
         loop {
             if let Some(found) = seen() {
                 return Ok(found);
@@ -176,7 +191,7 @@ impl Told<'_> {
 
     /// Looks for a while that no workflow run goes to an environment.
     async fn stays_away(&self, environment: &str) -> anyhow::Result<()> {
-        let began = Instant::now();
+        let began = Watch::start();
         while began.elapsed() < QUIET {
             let gone =
                 |run: &crate::sandbox::model::Run| run.inputs.get("environment").is_some_and(|to| to == environment);

@@ -81,6 +81,7 @@ async fn a_recheck_of_the_check_run_is_honoured() {
     let number = town.opened().await;
     let head = town.github.head_sha(number).unwrap();
     let check = town.github.check_runs(&head).remove(0);
+    town.advance(Duration::from_secs(60));
     town.github.clear_requests();
     town.github.rerequest_check(check.id, "ada").unwrap();
     town.quiet().await;
