@@ -10,7 +10,8 @@
 //! Flushed to the disk is what somebody outside relies on: a delivery (GitHub was told 202), what a person asked for, and
 //! an effect before it is sent. Everything else outlives the process at once and the machine a moment later: the log is
 //! one sequence, so each flush covers all commits before it, and after a power cut the last turns are simply taken again.
-//! They had done nothing but read. A turn costs half the CPU that way.
+//! They had done nothing but read. In three rounds of one build a turn took 330 to 520 CPU µs that way, and 820 to 1,080
+//! with every commit flushed.
 
 mod deliveries;
 mod effects;
