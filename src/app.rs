@@ -121,7 +121,16 @@ impl RunningApp {
 /// database is closed.
 pub async fn start(settings: &Settings, stop: CancellationToken) -> anyhow::Result<RunningApp> {
     let store = SqliteStore::open(&settings.database, SqliteOptions::default()).await.context("cannot start")?;
-    start_on(settings, Arc::new(store), Arc::new(SystemClock), stop).await
+    let store = Arc::new(store);
+    let RunningApp { address, running } = start_on(settings, store.clone(), Arc::new(SystemClock), stop).await?;
+    let running = tokio::spawn(async move {
+        let ended = running.await.context("the service broke down")?;
+        if let Err(error) = store.tidy().await {
+            tracing::warn!(%error, "the database was not tidied; nothing is lost");
+        }
+        ended
+    });
+    Ok(RunningApp { address, running })
 }
 
 /// As [`start`], on a store and by a clock that are already there.

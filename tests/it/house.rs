@@ -99,6 +99,7 @@ const CRATES_AT_HOME: &[(&str, &[&str])] = &[
     ("octocrab", &["github"]),
     ("reqwest", &["cli", "github", "probe", "sandbox"]),
     ("sha2", &["github::webhook", "store", "sandbox", "web::session"]),
+    ("rusqlite", &["store"]),
     ("sqlx", &["store"]),
     ("toml", &["config"]),
     ("tower_http", &["web", "sandbox"]),

@@ -45,6 +45,7 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens a database file, and makes it when it is missing.
     pub async fn open(path: &Path, options: SqliteOptions) -> Result<Self, OpenError> {
+        make_private(path);
         let writing = Arc::new(Mutex::new(options.writing(path).await?));
         let reading = Mutex::new(options.reading(path).await?);
         let showing = Mutex::new(options.reading(path).await?);
@@ -60,6 +61,13 @@ impl SqliteStore {
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *db).await?;
         Ok(())
     }
+}
+
+/// Makes a missing file so that only its owner may read it: it will hold payloads of private repositories. SQLite gives
+/// the files beside it the same permissions. A failure is left to the opening, which says what is wrong.
+fn make_private(path: &Path) {
+    use std::os::unix::fs::OpenOptionsExt;
+    let _ = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
 }
 
 /// Begins a transaction that may write, and that the disk may learn of later.
