@@ -153,8 +153,14 @@ pub struct World<'a> {
 }
 
 /// A variable of this process's environment; empty counts as not set.
+#[expect(clippy::disallowed_methods, reason = "this is the room that reads the environment")]
 pub fn environment(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.trim().is_empty())
+}
+
+/// Where this machine keeps what is thrown away later.
+pub fn temporary_folder() -> PathBuf {
+    std::env::temp_dir()
 }
 
 /// The text of a file, or why it cannot be read.

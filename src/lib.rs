@@ -2,6 +2,8 @@
 //!
 //! The modules stand in the order in which a delivery passes them; `ARCHITECTURE.md` draws the ring.
 
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod engine;

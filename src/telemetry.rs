@@ -3,6 +3,7 @@
 //! Libraries are held at warnings, because at finer levels some of them write request headers, which carry tokens.
 
 use crate::config::{LogFormat, LogSettings};
+use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 /// Libraries that speak to GitHub or the database: never finer than this, whatever is asked for.
@@ -30,7 +31,8 @@ pub fn check_filter(text: &str) -> Result<(), String> {
 pub fn start(settings: &LogSettings) {
     // The filter was checked when the settings were read; should it still not parse, the default is better than silence.
     let filter = filter(&settings.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    let colours = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colours).with_env_filter(filter);
     let _ = match settings.format {
         LogFormat::Human => lines.with_target(false).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),

@@ -49,7 +49,13 @@ pub async fn perform<S: Store, G: GitHub, C: Clock>(
         EffectProgress::Ended(Ending::Unknown { message }) => {
             tracing::error!(effect.key = %key, message, "effect needs a person");
         }
-        EffectProgress::Ended(ending) => tracing::info!(effect.key = %key, ?ending, duration_ms, "effect ended"),
+        EffectProgress::Ended(Ending::Done { url, .. }) => {
+            tracing::info!(effect.key = %key, url = url.as_deref(), duration_ms, "effect done");
+        }
+        EffectProgress::Ended(Ending::Refused { message }) => {
+            tracing::warn!(effect.key = %key, message, "GitHub refused the effect");
+        }
+        EffectProgress::Ended(Ending::Superseded) => tracing::info!(effect.key = %key, "effect superseded"),
         EffectProgress::Later { because, .. } => tracing::info!(effect.key = %key, because, "effect waits"),
         EffectProgress::Settle { because, .. } => {
             tracing::warn!(effect.key = %key, because, "effect may have happened")

@@ -6,12 +6,12 @@ use super::ports::{
     Arrival, ArrivalId, ClaimedLane, Clock, GitHub, GitHubError, Holder, Source, Store, StoreError, TurnCommit,
 };
 use crate::domain::decide::{self, FORMAT, Lane};
-use crate::domain::state::State;
 use crate::domain::effect::{Effect, Work};
 use crate::domain::event::Event;
 use crate::domain::facts::{Absence, Fact, Facts, Need};
 use crate::domain::ids::*;
 use crate::domain::repository;
+use crate::domain::state::State;
 
 /// How long a lane is held for one turn.
 const LEASE: Span = Span::minutes(2);
@@ -162,6 +162,7 @@ async fn make<S: Store, G: GitHub, C: Clock>(
     let state = serde_json::to_vec(&lane)
         .map_err(|e| Failure::Park { because: format!("the state cannot be written: {e}") })?;
     let (events, acts) = (arrivals.len(), effects.len());
+    let notes = turn.notes.join("; ");
     store
         .commit(TurnCommit {
             subject: subject.clone(),
@@ -177,7 +178,11 @@ async fn make<S: Store, G: GitHub, C: Clock>(
         })
         .await?;
     let duration_ms = clock.now().since(now).0;
-    tracing::debug!(%subject, events, effects = acts, duration_ms, "turn done");
+    if notes.is_empty() {
+        tracing::debug!(%subject, events, effects = acts, duration_ms, "turn done");
+    } else {
+        tracing::info!(%subject, events, effects = acts, duration_ms, "{notes}");
+    }
     Ok(())
 }
 

@@ -48,11 +48,7 @@ pub enum World {
     Git { folder: PathBuf },
     /// A bare clone of somebody's repository in this folder; `replay` turns its last first-parent
     /// commits into pull requests.
-    Own {
-        repository: PathBuf,
-        folder: PathBuf,
-        replay: Option<usize>,
-    },
+    Own { repository: PathBuf, folder: PathBuf, replay: Option<usize> },
 }
 
 /// Which clock the sandbox lives by.
@@ -180,10 +176,10 @@ impl Shared {
     }
 }
 
+/// The machine's clock: the sandbox's server lives by it, its model is only told.
+#[expect(clippy::disallowed_methods, reason = "GitHub has a clock of its own")]
 fn wall_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -197,9 +193,7 @@ pub struct Sandbox {
 
 impl std::fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sandbox")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        f.debug_struct("Sandbox").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
@@ -210,27 +204,19 @@ impl Sandbox {
             Clock::Wall => wall_ms(),
             Clock::Manual { start_ms } => start_ms,
         };
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).map_err(|source| {
-                SandboxError::Port {
-                    port: options.port,
-                    source,
-                }
-            })?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))
+            .map_err(|source| SandboxError::Port { port: options.port, source })?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let key = AppKey::shared().map_err(|_| SandboxError::Key)?;
         let mut model = match &options.world {
             World::Made => seed::small_shop(Box::new(MadeHistory::new()), now)?,
-            World::Git { folder } => seed::small_shop(
-                Box::new(GitHistory::init(&folder.join("shop.git"), "main")?),
-                now,
-            )?,
-            World::Own {
-                repository,
-                folder,
-                replay,
-            } => seed::own_repository(repository, &folder.join("repository.git"), *replay, now)?,
+            World::Git { folder } => {
+                seed::small_shop(Box::new(GitHistory::init(&folder.join("shop.git"), "main")?), now)?
+            }
+            World::Own { repository, folder, replay } => {
+                seed::own_repository(repository, &folder.join("repository.git"), *replay, now)?
+            }
         };
         model.api_url = format!("http://{address}");
         model.web_url = model.api_url.clone();
@@ -265,13 +251,10 @@ impl Sandbox {
             .thread_name("sandbox")
             .enable_all()
             .build()?;
-        let thread =
-            std::thread::Builder::new()
-                .name("sandbox".to_owned())
-                .spawn({
-                    let (shared, cancel) = (shared.clone(), cancel.clone());
-                    move || {
-                        runtime.block_on(async {
+        let thread = std::thread::Builder::new().name("sandbox".to_owned()).spawn({
+            let (shared, cancel) = (shared.clone(), cancel.clone());
+            move || {
+                runtime.block_on(async {
                     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
                     tokio::spawn(hooks::deliver_all(shared.clone()));
                     tokio::spawn(runs::progress(shared.clone()));
@@ -280,15 +263,10 @@ impl Sandbox {
                         _ = axum::serve(listener, server::router(shared)).into_future() => {}
                     }
                 });
-                        runtime.shutdown_timeout(Duration::from_secs(1));
-                    }
-                })?;
-        Ok(Self {
-            shared,
-            address,
-            cancel,
-            thread: Some(thread),
-        })
+                runtime.shutdown_timeout(Duration::from_secs(1));
+            }
+        })?;
+        Ok(Self { shared, address, cancel, thread: Some(thread) })
     }
 
     /// Ends the sandbox and waits for its thread.
@@ -436,25 +414,14 @@ fn open_first(model: &mut Model, world: &World, count: usize, now: i64) -> Resul
         World::Made | World::Git { .. } => {
             for (branch, title, body, author) in seed::PULLS.into_iter().take(count) {
                 model.open_pull(
-                    &PullWish {
-                        head: branch,
-                        base: "main",
-                        title,
-                        body: Some(body),
-                        author,
-                        draft: false,
-                    },
+                    &PullWish { head: branch, base: "main", title, body: Some(body), author, draft: false },
                     now,
                 )?;
             }
         }
         World::Own { replay, .. } => {
             // Replayed commits stand on each other, so the next opens when the one before is closed.
-            let count = if replay.is_some() {
-                count.min(1)
-            } else {
-                count
-            };
+            let count = if replay.is_some() { count.min(1) } else { count };
             for _ in 0..count {
                 model.open_next_waiting(now);
             }

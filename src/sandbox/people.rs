@@ -4,31 +4,13 @@ use std::collections::BTreeMap;
 
 use super::Sandbox;
 use super::history::MergeMethod;
-use super::model::{
-    CheckRun, Comment, Deployment, DeploymentStatus, Permission, PullEdit, PullWish, Refusal, Run,
-};
+use super::model::{CheckRun, Comment, Deployment, DeploymentStatus, Permission, PullEdit, PullWish, Refusal, Run};
 
 impl Sandbox {
-    pub fn open_pull(
-        &self,
-        branch: &str,
-        title: &str,
-        body: &str,
-        author: &str,
-    ) -> Result<u64, Refusal> {
+    pub fn open_pull(&self, branch: &str, title: &str, body: &str, author: &str) -> Result<u64, Refusal> {
         self.with(|model, now| {
             let base = model.repository.default_branch.clone();
-            model.open_pull(
-                &PullWish {
-                    head: branch,
-                    base: &base,
-                    title,
-                    body: Some(body),
-                    author,
-                    draft: false,
-                },
-                now,
-            )
+            model.open_pull(&PullWish { head: branch, base: &base, title, body: Some(body), author, draft: false }, now)
         })
     }
 
@@ -40,10 +22,8 @@ impl Sandbox {
         message: &str,
         author: &str,
     ) -> Result<String, Refusal> {
-        let files: BTreeMap<String, Option<Vec<u8>>> = files
-            .iter()
-            .map(|(path, text)| ((*path).to_owned(), Some(text.as_bytes().to_vec())))
-            .collect();
+        let files: BTreeMap<String, Option<Vec<u8>>> =
+            files.iter().map(|(path, text)| ((*path).to_owned(), Some(text.as_bytes().to_vec()))).collect();
         self.with(|model, now| model.push_commit(branch, &files, message, author, now))
     }
 
@@ -97,12 +77,7 @@ impl Sandbox {
         self.with(|model, now| model.rerequest_suite(sha, login, now))
     }
 
-    pub fn request_action(
-        &self,
-        check_run: u64,
-        identifier: &str,
-        login: &str,
-    ) -> Result<(), Refusal> {
+    pub fn request_action(&self, check_run: u64, identifier: &str, login: &str) -> Result<(), Refusal> {
         self.with(|model, now| model.request_action(check_run, identifier, login, now))
     }
 
@@ -135,42 +110,22 @@ impl Sandbox {
             .deployments
             .values()
             .rev()
-            .map(|one| {
-                (
-                    one.clone(),
-                    model.statuses_of(one.id).into_iter().cloned().collect(),
-                )
-            })
+            .map(|one| (one.clone(), model.statuses_of(one.id).into_iter().cloned().collect()))
             .collect()
     }
 
     /// The latest check run of each name on a commit.
     pub fn check_runs(&self, sha: &str) -> Vec<CheckRun> {
-        self.shared
-            .model()
-            .check_runs_of(sha, true)
-            .into_iter()
-            .cloned()
-            .collect()
+        self.shared.model().check_runs_of(sha, true).into_iter().cloned().collect()
     }
 
     /// Comments of a pull request or issue, oldest first.
     pub fn comments(&self, number: u64) -> Vec<Comment> {
-        self.shared
-            .model()
-            .comments
-            .values()
-            .filter(|comment| comment.number == number)
-            .cloned()
-            .collect()
+        self.shared.model().comments.values().filter(|comment| comment.number == number).cloned().collect()
     }
 
     /// Head SHA of a pull request.
     pub fn head_sha(&self, number: u64) -> Option<String> {
-        self.shared
-            .model()
-            .pulls
-            .get(&number)
-            .map(|pull| pull.head_sha.clone())
+        self.shared.model().pulls.get(&number).map(|pull| pull.head_sha.clone())
     }
 }

@@ -91,7 +91,7 @@ async fn admit<S: Store>(shared: &Shared<S>, request: Request) -> Result<(Delive
         .await
         .map_err(|_| Refusal::StoreSlow)?
         .map_err(Refusal::Store)?;
-    door.admitted.notify_one();
+    (door.admitted)();
     Ok((id, admitted))
 }
 

@@ -16,7 +16,6 @@ use axum::routing::{get, post};
 use http::StatusCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -24,13 +23,16 @@ use tower_http::timeout::TimeoutLayer;
 /// Says whether a signature header belongs to these bytes. `None`: the header was missing.
 pub type Verify = Box<dyn Fn(Option<&str>, &[u8]) -> bool + Send + Sync>;
 
+/// Rings for whoever sorts deliveries.
+pub type Admitted = Box<dyn Fn() + Send + Sync>;
+
 /// Everything the door works with.
 pub struct Door<S> {
     pub store: Arc<S>,
     pub clock: Arc<dyn Clock>,
     pub verify: Verify,
-    /// Woken after each delivery that was kept, so that it is sorted at once.
-    pub admitted: Arc<Notify>,
+    /// Called after each delivery that was kept, so that it is sorted at once; must not block.
+    pub admitted: Admitted,
     /// Text of the policy file's JSON schema; `None`: there is no such page.
     pub schema: Option<String>,
     /// Cancelled when the service begins to stop.

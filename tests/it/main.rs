@@ -1,8 +1,10 @@
 //! What the whole promises, tested from outside: one binary, one module a promise.
 
+mod github_client;
 mod house;
 mod licences;
 mod manifest;
 mod payloads;
 mod simulation;
+mod spec;
 mod store_contract;

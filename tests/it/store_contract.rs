@@ -6,6 +6,8 @@ mod deliveries;
 mod effects;
 mod lanes;
 mod pruning;
+mod sqlite;
+mod twins;
 
 use bytes::Bytes;
 use plimsoll::domain::effect::{Act, Content, Effect, Publish, Target, Work};

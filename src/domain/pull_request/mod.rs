@@ -119,7 +119,7 @@ struct Ask<'a> {
     judge: bool,
 }
 
-fn ask<'a>(state: &'a PullState, event: &'a Event) -> Ask<'a> {
+fn ask<'a>(state: &'a PullState, event: &'a Event, now: Timestamp) -> Ask<'a> {
     let known = state.pull.as_ref();
     let pass = Ask { pull: known, read: false, judge: false };
     let look = Ask { pull: None, read: true, judge: true };
@@ -137,6 +137,8 @@ fn ask<'a>(state: &'a PullState, event: &'a Event) -> Ask<'a> {
             }
         },
         Event::LookIfNewer { updated_at } if state.read_at > updated_at.plus(Span::seconds(5)) => pass,
+        // Twenty clicks, or one for each of our checks, are one question.
+        Event::RecheckRequested { head_sha } if just_read(state, head_sha, now) => pass,
         Event::Look { .. }
         | Event::LookIfNewer { .. }
         | Event::ReviewChanged { .. }
@@ -163,6 +165,12 @@ fn ask<'a>(state: &'a PullState, event: &'a Event) -> Ask<'a> {
     }
 }
 
+/// Whether this head was read and judged moments ago.
+fn just_read(state: &PullState, head_sha: &Sha, now: Timestamp) -> bool {
+    let judged = state.judged.as_ref().is_some_and(|judged| judged.head_sha == *head_sha);
+    judged && state.read_at.plus(Span::seconds(5)) > now
+}
+
 /// Whether there is something to judge: it is open, or merged and the pipelines do not know yet.
 fn is_judged(state: &PullState, pull: &PullSnapshot) -> bool {
     pull.open || (pull.merged && !state.handed_over)
@@ -177,11 +185,12 @@ fn comments_since(state: &PullState, now: Timestamp) -> Timestamp {
 /// What must be known for an event, given what is known already.
 pub fn needs(state: &PullState, event: &Event, facts: &Facts, now: Timestamp) -> Vec<Need> {
     let mut needs = Vec::new();
-    let ask = ask(state, event);
+    let ask = ask(state, event, now);
     if ask.read {
         needs.push(Need::Pull { number: state.number });
-        // Comments are counted from a moment that does not move while this turn asks.
-        if !matches!(event, Event::CommentCreated { .. }) {
+        // Once a turn: `now` stands still while a turn asks.
+        let looks = matches!(event, Event::Look { .. } | Event::LookIfNewer { .. });
+        if looks && state.comments_until < now {
             needs.push(Need::Comments { number: state.number, since: comments_since(state, now) });
         }
     }
@@ -200,7 +209,7 @@ pub fn needs(state: &PullState, event: &Event, facts: &Facts, now: Timestamp) ->
 pub fn apply(state: &mut PullState, event: &Event, facts: &Facts, now: Timestamp) -> Heard {
     let mut heard = Heard::default();
     let (pull, read, judge) = {
-        let ask = ask(state, event);
+        let ask = ask(state, event, now);
         (ask.pull.cloned(), ask.read, ask.judge)
     };
     let pull = if !read {

@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::domain::decide::{decide, needs};
-use crate::domain::state::State;
 use crate::domain::effect::{Act, Content, Target};
 use crate::domain::event::{Change, StageBrief, StageStanding};
 use crate::domain::facts::*;
 use crate::domain::policy::{POLICY_PATH, parse};
+use crate::domain::state::State;
 use crate::domain::view;
 
 const POLICY: &str = "version: 1
@@ -481,7 +481,7 @@ fn a_command_is_seen_at_once_and_passed_to_the_pipeline() {
         settled: true,
     };
     desk.play(Event::Signal(answer));
-    insta::assert_snapshot!(desk.replies(), @"@grace: ✅ grace approved.");
+    insta::assert_snapshot!(desk.replies(), @"✅ grace approved.");
 }
 
 #[test]
@@ -505,7 +505,7 @@ fn what_cannot_be_understood_or_is_not_allowed_is_answered() {
         "/plimsoll recheck\n/plimsoll aprove production\n/plimsoll approve production --service apo",
     );
     insta::assert_snapshot!(desk.replies(), @r"
-    @mallory: ⛔ @mallory, only the author and people with triage permission may ask for a recheck. Nothing was changed.
+    ⛔ @mallory, only the author and people with write permission may ask for a recheck. Nothing was changed.
 
     ⛔ `aprove` is not a command. Did you mean `approve`?
 

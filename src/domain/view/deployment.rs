@@ -36,7 +36,8 @@ fn status(stage: &Stage) -> Option<(DeploymentState, String)> {
             // One status a step, whatever the step is doing: each costs a write.
             let steps = stage.policy.rollout.len();
             let percent = stage.policy.rollout.get(rollout.step).copied().unwrap_or(100);
-            let step = if steps > 1 { format!(": step {} of {steps} ({percent} %)", rollout.step + 1) } else { String::new() };
+            let step =
+                if steps > 1 { format!(": step {} of {steps} ({percent} %)", rollout.step + 1) } else { String::new() };
             (seen || rollout.step > 0).then(|| (DeploymentState::InProgress, format!("is being rolled out{step}")))
         }
         StagePhase::Succeeded { .. } => Some((DeploymentState::Success, "is live".to_owned())),

@@ -3,8 +3,8 @@
 //! Knows states and Markdown. Must never decide: a view is a function of the state alone, and what is published is
 //! the difference between two views.
 
-use super::state::State;
 use super::effect::{Content, Publish, Target};
+use super::state::State;
 use serde::{Deserialize, Serialize};
 
 pub mod check;

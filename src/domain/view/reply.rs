@@ -25,7 +25,7 @@ fn text(said: &Conversation) -> Option<String> {
     if parts.is_empty() {
         return None;
     }
-    Some(format!("{}: {}", crate::domain::markdown::mention(&said.by), parts.join("\n\n")))
+    Some(parts.join("\n\n"))
 }
 
 fn line(line: &Line) -> Option<String> {

@@ -7,6 +7,7 @@
 //! some age, deleted accounts and deleted forks all leave fields out.
 
 mod pull;
+pub mod rest;
 
 mod run;
 
@@ -89,8 +90,7 @@ pub fn login_or_ghost(account: Option<&Account>) -> Login {
 /// A repository where only its name counts.
 #[derive(Clone, Debug, Deserialize)]
 pub struct NamedRepository {
-    pub id: Option<u64>,
-    pub full_name: String,
+    full_name: String,
 }
 
 impl NamedRepository {
@@ -112,12 +112,16 @@ pub struct IssueComment {
 }
 
 impl IssueComment {
+    /// Whether an App wrote it.
+    pub fn is_by_bot(&self) -> bool {
+        self.user.as_ref().is_some_and(Account::is_bot)
+    }
     /// The comment in the domain's words.
     pub fn comment(self) -> Comment {
         Comment {
             id: CommentId(self.id),
             by: login_or_ghost(self.user.as_ref()),
-            by_bot: self.user.as_ref().is_some_and(Account::is_bot),
+            by_bot: self.is_by_bot(),
             body: cut_to(self.body.unwrap_or_default(), COMMENT_BODY_BYTES_MAX),
             created_at: self.created_at.0,
             updated_at: self.updated_at.unwrap_or(self.created_at).0,

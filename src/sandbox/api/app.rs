@@ -42,14 +42,19 @@ pub(super) fn check_jwt(model: &Model, key: &AppKey, token: &str, now: i64) -> R
 }
 
 pub(super) fn get(call: &mut Call<'_>) -> Answer {
-    Ok(Reply::ok(call.model.app_json()))
+    Ok(Reply::ok(call.model.app_whole_json()))
 }
 
 pub(super) fn installations(call: &mut Call<'_>) -> Answer {
     let all = match call.model.installation.state {
         InstallationState::Deleted => Vec::new(),
         InstallationState::Active | InstallationState::Suspended { .. } => {
-            vec![call.model.installation_json()]
+            let mut listed = call.model.installation_json();
+            // Only an installation by itself tells the App's client id.
+            if let Some(listed) = listed.as_object_mut() {
+                listed.remove("client_id");
+            }
+            vec![listed]
         }
     };
     call.listed(all)

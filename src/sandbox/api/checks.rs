@@ -138,7 +138,7 @@ pub(super) fn suites_of_ref(call: &mut Call<'_>) -> Answer {
     let sha = sha_of(call)?;
     let all = if call.model.suites.contains_key(&sha) {
         let mut suite = call.model.suite_json(&sha);
-        suite["repository"] = call.model.repository_json();
+        suite["repository"] = call.model.repository_brief_json();
         vec![suite]
     } else {
         Vec::new()
@@ -155,7 +155,7 @@ pub(super) fn combined_status(call: &mut Call<'_>) -> Answer {
         "statuses": [],
         "sha": sha,
         "total_count": 0,
-        "repository": call.model.repository_json(),
+        "repository": call.model.repository_brief_json(),
         "commit_url": commit_url,
         "url": format!("{commit_url}/status"),
     })))

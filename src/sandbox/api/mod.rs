@@ -236,6 +236,11 @@ pub fn answer(model: &mut Model, key: &AppKey, request: &Request, now: i64) -> R
     finished(reply, request, now)
 }
 
+/// All routes: method and template.
+pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ROUTES.iter().map(|route| (route.method, route.template))
+}
+
 /// The route template that a path and method belong to.
 pub fn template_of(method: &str, path: &str) -> Option<&'static str> {
     ROUTES

@@ -21,23 +21,14 @@ pub(super) fn list(call: &mut Call<'_>) -> Answer {
             _ => pull.is_open(),
         })
         .filter(|pull| {
-            call.query("head").is_none_or(|head| {
-                head == format!(
-                    "{}:{}",
-                    pull.fork_of.as_ref().unwrap_or(owner),
-                    pull.head_ref
-                )
-            })
+            call.query("head")
+                .is_none_or(|head| head == format!("{}:{}", pull.fork_of.as_ref().unwrap_or(owner), pull.head_ref))
         })
         .filter(|pull| call.query("base").is_none_or(|base| base == pull.base_ref))
         .collect();
     let by_update = call.query("sort") == Some("updated");
     let time = |pull: &Pull| {
-        if by_update {
-            (pull.updated_at, pull.number)
-        } else {
-            (pull.created_at, pull.number)
-        }
+        if by_update { (pull.updated_at, pull.number) } else { (pull.created_at, pull.number) }
     };
     // Newest first, unless another order is asked for and no direction is.
     let ascending = match call.query("direction") {
@@ -50,11 +41,7 @@ pub(super) fn list(call: &mut Call<'_>) -> Answer {
         found.sort_by_key(|pull| Reverse(time(pull)));
     }
     let (page, headers) = call.page(found);
-    let mut reply = Reply::ok(
-        page.iter()
-            .map(|pull| call.model.pull_simple_json(pull))
-            .collect(),
-    );
+    let mut reply = Reply::ok(page.iter().map(|pull| call.model.pull_simple_json(pull)).collect());
     reply.headers = headers;
     Ok(reply)
 }
@@ -68,20 +55,10 @@ pub(super) fn create(call: &mut Call<'_>) -> Answer {
     let draft = bodies::flag(&body, "draft")?.unwrap_or(false);
     let me = call.me();
     let number = call.model.open_pull(
-        &PullWish {
-            head: &head,
-            base: &base,
-            title: &title,
-            body: text.as_deref(),
-            author: &me,
-            draft,
-        },
+        &PullWish { head: &head, base: &base, title: &title, body: text.as_deref(), author: &me, draft },
         call.now,
     )?;
-    Ok(Reply::json(
-        201,
-        call.model.pull_json(call.model.pull(number)?),
-    ))
+    Ok(Reply::json(201, call.model.pull_json(call.model.pull(number)?)))
 }
 
 pub(super) fn get(call: &mut Call<'_>) -> Answer {
@@ -111,23 +88,14 @@ pub(super) fn update(call: &mut Call<'_>) -> Answer {
 pub(super) fn files(call: &mut Call<'_>) -> Answer {
     let number = call.number("pull_number")?;
     let comparison = call.model.pull_comparison(number)?;
-    let all = comparison
-        .files
-        .iter()
-        .take(PULL_FILES_MAX)
-        .map(|file| call.model.file_json(file, &comparison.head))
-        .collect();
+    let all =
+        comparison.files.iter().take(PULL_FILES_MAX).map(|file| call.model.file_json(file, &comparison.head)).collect();
     call.listed(all)
 }
 
 pub(super) fn commits(call: &mut Call<'_>) -> Answer {
     let comparison = call.model.pull_comparison(call.number("pull_number")?)?;
-    let all = comparison
-        .commits
-        .iter()
-        .take(PULL_COMMITS_MAX)
-        .map(|commit| call.model.commit_json(commit))
-        .collect();
+    let all = comparison.commits.iter().take(PULL_COMMITS_MAX).map(|commit| call.model.commit_json(commit)).collect();
     call.listed(all)
 }
 
@@ -151,10 +119,7 @@ pub(super) fn merge(call: &mut Call<'_>) -> Answer {
         None | Some("merge") => MergeMethod::Merge,
         Some("squash") => MergeMethod::Squash,
         Some("rebase") => {
-            return Err(Refusal::new(
-                405,
-                "Rebase merges are not allowed on this repository.",
-            ));
+            return Err(Refusal::new(405, "Rebase merges are not allowed on this repository."));
         }
         Some(_) => return Err(Refusal::invalid("PullRequest", "merge_method", "invalid")),
     };
@@ -162,17 +127,8 @@ pub(super) fn merge(call: &mut Call<'_>) -> Answer {
     let text = bodies::text(&body, "commit_message")?;
     let message = title.map(|title| format!("{title}\n\n{}", text.unwrap_or_default()));
     let expected = bodies::text(&body, "sha")?;
-    let sha = call.model.merge_pull(
-        number,
-        method,
-        message.as_deref(),
-        expected.as_deref(),
-        &call.me(),
-        call.now,
-    )?;
-    Ok(Reply::ok(
-        json!({ "sha": sha, "merged": true, "message": "Pull Request successfully merged" }),
-    ))
+    let sha = call.model.merge_pull(number, method, message.as_deref(), expected.as_deref(), &call.me(), call.now)?;
+    Ok(Reply::ok(json!({ "sha": sha, "merged": true, "message": "Pull Request successfully merged" })))
 }
 
 pub(super) fn of_commit(call: &mut Call<'_>) -> Answer {

@@ -12,7 +12,7 @@ const COMPARED_FILES_MAX: usize = 300;
 const COMPARED_COMMITS_MAX: usize = 250;
 
 pub(super) fn get(call: &mut Call<'_>) -> Answer {
-    Ok(Reply::ok(call.model.repository_json()))
+    Ok(Reply::ok(call.model.repository_whole_json()))
 }
 
 pub(super) fn contents(call: &mut Call<'_>) -> Answer {

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::{
-    Commit, Comparison, DirectoryEntry, Entry, FileChange, FileStatus, History, HistoryError,
-    MergeMethod, Signature, path_is_fine, ref_name_is_fine,
+    Commit, Comparison, DirectoryEntry, Entry, FileChange, FileStatus, History, HistoryError, MergeMethod, Signature,
+    path_is_fine, ref_name_is_fine,
 };
 
 const PATCH_BYTES_MAX: usize = 60_000;
@@ -39,16 +39,8 @@ impl GitHistory {
     /// Makes an empty bare repository in `folder`.
     pub fn init(folder: &Path, default_branch: &str) -> Result<Self, HistoryError> {
         let made = Self::at(folder);
-        std::fs::create_dir_all(folder).map_err(|error| HistoryError::Failed {
-            what: error.to_string(),
-        })?;
-        made.done(&[
-            "init",
-            "--quiet",
-            "--bare",
-            "--template=",
-            &format!("--initial-branch={default_branch}"),
-        ])?;
+        std::fs::create_dir_all(folder).map_err(|error| HistoryError::Failed { what: error.to_string() })?;
+        made.done(&["init", "--quiet", "--bare", "--template=", &format!("--initial-branch={default_branch}")])?;
         Ok(made)
     }
 
@@ -56,26 +48,13 @@ impl GitHistory {
     pub fn clone_of(from: &Path, folder: &Path) -> Result<Self, HistoryError> {
         let made = Self::at(folder);
         let parent = folder.parent().unwrap_or(folder);
-        std::fs::create_dir_all(parent).map_err(|error| HistoryError::Failed {
-            what: error.to_string(),
-        })?;
+        std::fs::create_dir_all(parent).map_err(|error| HistoryError::Failed { what: error.to_string() })?;
         let mut command = bare_command();
-        command.args([
-            "-c",
-            "safe.directory=*",
-            "clone",
-            "--quiet",
-            "--bare",
-            "--no-hardlinks",
-            "--template=",
-            "--",
-        ]);
+        command.args(["-c", "safe.directory=*", "clone", "--quiet", "--bare", "--no-hardlinks", "--template=", "--"]);
         command.arg(from).arg(folder);
         let output = finish(command, None)?;
         if output.code != 0 {
-            return Err(HistoryError::Failed {
-                what: output.stderr,
-            });
+            return Err(HistoryError::Failed { what: output.stderr });
         }
         Ok(made)
     }
@@ -115,12 +94,7 @@ impl GitHistory {
         command
     }
 
-    fn run(
-        &self,
-        args: &[&str],
-        input: Option<&[u8]>,
-        who: Option<&Signature>,
-    ) -> Result<Output, HistoryError> {
+    fn run(&self, args: &[&str], input: Option<&[u8]>, who: Option<&Signature>) -> Result<Output, HistoryError> {
         let mut command = self.command();
         command.args(args);
         if let Some(who) = who {
@@ -137,13 +111,7 @@ impl GitHistory {
 
     fn done(&self, args: &[&str]) -> Result<Vec<u8>, HistoryError> {
         let output = self.run(args, None, None)?;
-        if output.code == 0 {
-            Ok(output.stdout)
-        } else {
-            Err(HistoryError::Failed {
-                what: output.stderr,
-            })
-        }
+        if output.code == 0 { Ok(output.stdout) } else { Err(HistoryError::Failed { what: output.stderr }) }
     }
 
     fn text(&self, args: &[&str]) -> Result<String, HistoryError> {
@@ -152,19 +120,7 @@ impl GitHistory {
 
     fn known(&self, spec: &str) -> Option<String> {
         let spec = format!("{spec}^{{commit}}");
-        let output = self
-            .run(
-                &[
-                    "rev-parse",
-                    "--verify",
-                    "--quiet",
-                    "--end-of-options",
-                    &spec,
-                ],
-                None,
-                None,
-            )
-            .ok()?;
+        let output = self.run(&["rev-parse", "--verify", "--quiet", "--end-of-options", &spec], None, None).ok()?;
         (output.code == 0).then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
@@ -175,10 +131,8 @@ impl GitHistory {
         let Ok(bytes) = self.done(&all) else {
             return Vec::new();
         };
-        let fields: Vec<String> = bytes
-            .split(|b| *b == 0)
-            .map(|part| String::from_utf8_lossy(part).into_owned())
-            .collect();
+        let fields: Vec<String> =
+            bytes.split(|b| *b == 0).map(|part| String::from_utf8_lossy(part).into_owned()).collect();
         let commits: Vec<Commit> = fields.chunks_exact(10).map(commit_from).collect();
         let mut cache = self.commits.borrow_mut();
         for commit in &commits {
@@ -188,37 +142,15 @@ impl GitHistory {
     }
 
     fn changes(&self, from: &str, to: &str) -> Result<Vec<FileChange>, HistoryError> {
-        let raw = self.done(&[
-            "diff-tree",
-            "-r",
-            "-z",
-            "-M",
-            "--raw",
-            "--no-abbrev",
-            "--end-of-options",
-            from,
-            to,
-        ])?;
-        let counts = self.done(&[
-            "diff-tree",
-            "-r",
-            "-z",
-            "-M",
-            "--numstat",
-            "--end-of-options",
-            from,
-            to,
-        ])?;
+        let raw = self.done(&["diff-tree", "-r", "-z", "-M", "--raw", "--no-abbrev", "--end-of-options", from, to])?;
+        let counts = self.done(&["diff-tree", "-r", "-z", "-M", "--numstat", "--end-of-options", from, to])?;
         let mut files = files_from(&raw);
         for (path, additions, deletions) in counts_from(&counts) {
             if let Some(file) = files.iter_mut().find(|file| file.path == path) {
                 (file.additions, file.deletions) = (additions, deletions);
             }
         }
-        let lines: u64 = files
-            .iter()
-            .map(|file| file.additions + file.deletions)
-            .sum();
+        let lines: u64 = files.iter().map(|file| file.additions + file.deletions).sum();
         if lines < 20_000 && files.len() < 300 {
             let diff = self.done(&[
                 "diff-tree",
@@ -237,12 +169,7 @@ impl GitHistory {
         Ok(files)
     }
 
-    fn tree_merge(
-        &self,
-        base: Option<&str>,
-        ours: &str,
-        theirs: &str,
-    ) -> Result<String, HistoryError> {
+    fn tree_merge(&self, base: Option<&str>, ours: &str, theirs: &str) -> Result<String, HistoryError> {
         let base = base.map(|sha| format!("--merge-base={sha}"));
         let mut args = vec!["merge-tree", "--write-tree", "--no-messages", "--name-only"];
         if let Some(base) = &base {
@@ -253,9 +180,7 @@ impl GitHistory {
         match output.code {
             0 => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
             1 => Err(HistoryError::Conflict),
-            _ => Err(HistoryError::Failed {
-                what: output.stderr,
-            }),
+            _ => Err(HistoryError::Failed { what: output.stderr }),
         }
     }
 
@@ -274,9 +199,7 @@ impl GitHistory {
         if output.code == 0 {
             Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
         } else {
-            Err(HistoryError::Failed {
-                what: output.stderr,
-            })
+            Err(HistoryError::Failed { what: output.stderr })
         }
     }
 
@@ -361,34 +284,21 @@ impl History for GitHistory {
         if !is_hex(sha) {
             return None;
         }
-        self.listed(&["--max-count=1", "--end-of-options", sha, "--"])
-            .into_iter()
-            .next()
+        self.listed(&["--max-count=1", "--end-of-options", sha, "--"]).into_iter().next()
     }
 
     fn log(&self, sha: &str, limit: usize) -> Vec<Commit> {
         if !is_hex(sha) {
             return Vec::new();
         }
-        self.listed(&[
-            &format!("--max-count={limit}"),
-            "--end-of-options",
-            sha,
-            "--",
-        ])
+        self.listed(&[&format!("--max-count={limit}"), "--end-of-options", sha, "--"])
     }
 
     fn first_parents(&self, sha: &str, limit: usize) -> Vec<Commit> {
         if !is_hex(sha) {
             return Vec::new();
         }
-        self.listed(&[
-            "--first-parent",
-            &format!("--max-count={limit}"),
-            "--end-of-options",
-            sha,
-            "--",
-        ])
+        self.listed(&["--first-parent", &format!("--max-count={limit}"), "--end-of-options", sha, "--"])
     }
 
     fn compare(&self, base: &str, head: &str) -> Result<Comparison, HistoryError> {
@@ -397,60 +307,35 @@ impl History for GitHistory {
             return Ok(known.clone());
         }
         if !is_hex(base) || !is_hex(head) {
-            return Err(HistoryError::NotFound {
-                what: format!("{base}...{head}"),
-            });
+            return Err(HistoryError::NotFound { what: format!("{base}...{head}") });
         }
         let merge_base = self
             .text(&["merge-base", base, head])
-            .map_err(|_| HistoryError::NotFound {
-                what: format!("{base}...{head}"),
-            })?
+            .map_err(|_| HistoryError::NotFound { what: format!("{base}...{head}") })?
             .trim()
             .to_owned();
-        let counts = self.text(&[
-            "rev-list",
-            "--left-right",
-            "--count",
-            "--end-of-options",
-            &format!("{base}...{head}"),
-            "--",
-        ])?;
-        let mut counts = counts
-            .split_whitespace()
-            .map(|word| word.parse::<u64>().unwrap_or(0));
+        let counts =
+            self.text(&["rev-list", "--left-right", "--count", "--end-of-options", &format!("{base}...{head}"), "--"])?;
+        let mut counts = counts.split_whitespace().map(|word| word.parse::<u64>().unwrap_or(0));
         let (behind_by, ahead_by) = (counts.next().unwrap_or(0), counts.next().unwrap_or(0));
         let comparison = Comparison {
             base: base.to_owned(),
             head: head.to_owned(),
             ahead_by,
             behind_by,
-            commits: self.listed(&[
-                "--reverse",
-                "--topo-order",
-                "--end-of-options",
-                &format!("{base}..{head}"),
-                "--",
-            ]),
+            commits: self.listed(&["--reverse", "--topo-order", "--end-of-options", &format!("{base}..{head}"), "--"]),
             files: self.changes(&merge_base, head)?,
             merge_base,
         };
-        self.comparisons
-            .borrow_mut()
-            .insert(key, comparison.clone());
+        self.comparisons.borrow_mut().insert(key, comparison.clone());
         Ok(comparison)
     }
 
     fn changes_of(&self, sha: &str) -> Result<Vec<FileChange>, HistoryError> {
         // The empty tree has this name in every SHA-1 repository.
         const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
-        let commit = self.commit(sha).ok_or_else(|| HistoryError::NotFound {
-            what: sha.to_owned(),
-        })?;
-        self.changes(
-            commit.parents.first().map_or(EMPTY_TREE, String::as_str),
-            sha,
-        )
+        let commit = self.commit(sha).ok_or_else(|| HistoryError::NotFound { what: sha.to_owned() })?;
+        self.changes(commit.parents.first().map_or(EMPTY_TREE, String::as_str), sha)
     }
 
     fn read(&self, at: &str, path: &str) -> Option<Entry> {
@@ -458,24 +343,11 @@ impl History for GitHistory {
             return None;
         }
         if !path.is_empty() {
-            let listing = self
-                .done(&[
-                    "ls-tree",
-                    "-z",
-                    "-l",
-                    "--full-tree",
-                    "--end-of-options",
-                    at,
-                    path,
-                ])
-                .ok()?;
+            let listing = self.done(&["ls-tree", "-z", "-l", "--full-tree", "--end-of-options", at, path]).ok()?;
             let (kind, entry) = tree_lines(&listing).into_iter().next()?;
             if kind == "blob" {
                 let bytes = self.done(&["cat-file", "blob", &entry.sha]).ok()?;
-                return Some(Entry::File {
-                    sha: entry.sha,
-                    bytes,
-                });
+                return Some(Entry::File { sha: entry.sha, bytes });
             }
             if kind != "tree" {
                 return None;
@@ -487,12 +359,7 @@ impl History for GitHistory {
             args.push(&folder);
         }
         let listing = self.done(&args).ok()?;
-        Some(Entry::Directory(
-            tree_lines(&listing)
-                .into_iter()
-                .map(|(_, entry)| entry)
-                .collect(),
-        ))
+        Some(Entry::Directory(tree_lines(&listing).into_iter().map(|(_, entry)| entry).collect()))
     }
 
     fn is_ancestor(&self, ancestor: &str, of: &str) -> bool {
@@ -527,12 +394,8 @@ impl History for GitHistory {
         message: &str,
         who: &Signature,
     ) -> Result<String, HistoryError> {
-        let tip = self.branch(branch).ok_or_else(|| HistoryError::NotFound {
-            what: branch.to_owned(),
-        })?;
-        let head = self.resolve(head).ok_or_else(|| HistoryError::NotFound {
-            what: head.to_owned(),
-        })?;
+        let tip = self.branch(branch).ok_or_else(|| HistoryError::NotFound { what: branch.to_owned() })?;
+        let head = self.resolve(head).ok_or_else(|| HistoryError::NotFound { what: head.to_owned() })?;
         let tree = self.tree_merge(None, &tip, &head)?;
         let parents: Vec<&str> = match method {
             MergeMethod::Merge => vec![&tip, &head],
@@ -552,26 +415,16 @@ impl History for GitHistory {
         who: &Signature,
     ) -> Result<String, HistoryError> {
         if !ref_name_is_fine(branch) {
-            return Err(HistoryError::Invalid {
-                what: branch.to_owned(),
-            });
+            return Err(HistoryError::Invalid { what: branch.to_owned() });
         }
-        let parent = self
-            .branch(branch)
-            .or_else(|| from.and_then(|name| self.resolve(name)));
+        let parent = self.branch(branch).or_else(|| from.and_then(|name| self.resolve(name)));
         let index = self.folder.join("sandbox-index");
         let _ = std::fs::remove_file(&index);
         let indexed = |args: &[&str], input: Option<&[u8]>| -> Result<Output, HistoryError> {
             let mut command = self.command();
             command.env("GIT_INDEX_FILE", &index).args(args);
             let output = finish(command, input)?;
-            if output.code == 0 {
-                Ok(output)
-            } else {
-                Err(HistoryError::Failed {
-                    what: output.stderr,
-                })
-            }
+            if output.code == 0 { Ok(output) } else { Err(HistoryError::Failed { what: output.stderr }) }
         };
         if let Some(parent) = &parent {
             indexed(&["read-tree", parent], None)?;
@@ -583,10 +436,7 @@ impl History for GitHistory {
             }
             match bytes {
                 Some(bytes) => {
-                    let output = indexed(
-                        &["hash-object", "-w", "--stdin", "--no-filters"],
-                        Some(bytes),
-                    )?;
+                    let output = indexed(&["hash-object", "-w", "--stdin", "--no-filters"], Some(bytes))?;
                     let blob = String::from_utf8_lossy(&output.stdout).trim().to_owned();
                     lines.extend(format!("100644 {blob}\t{path}\0").into_bytes());
                 }
@@ -604,37 +454,24 @@ impl History for GitHistory {
 
     fn set_branch(&mut self, name: &str, sha: &str) -> Result<(), HistoryError> {
         if !ref_name_is_fine(name) || !is_hex(sha) {
-            return Err(HistoryError::Invalid {
-                what: name.to_owned(),
-            });
+            return Err(HistoryError::Invalid { what: name.to_owned() });
         }
-        self.known(sha).ok_or_else(|| HistoryError::NotFound {
-            what: sha.to_owned(),
-        })?;
+        self.known(sha).ok_or_else(|| HistoryError::NotFound { what: sha.to_owned() })?;
         self.set_ref(&format!("refs/heads/{name}"), sha)
     }
 
     fn delete_branch(&mut self, name: &str) {
         if ref_name_is_fine(name) {
-            let _ = self.done(&[
-                "update-ref",
-                "-d",
-                "--end-of-options",
-                &format!("refs/heads/{name}"),
-            ]);
+            let _ = self.done(&["update-ref", "-d", "--end-of-options", &format!("refs/heads/{name}")]);
             *self.refs.borrow_mut() = None;
         }
     }
 
     fn set_tag(&mut self, name: &str, sha: &str) -> Result<(), HistoryError> {
         if !ref_name_is_fine(name) || !is_hex(sha) {
-            return Err(HistoryError::Invalid {
-                what: name.to_owned(),
-            });
+            return Err(HistoryError::Invalid { what: name.to_owned() });
         }
-        self.known(sha).ok_or_else(|| HistoryError::NotFound {
-            what: sha.to_owned(),
-        })?;
+        self.known(sha).ok_or_else(|| HistoryError::NotFound { what: sha.to_owned() })?;
         self.set_ref(&format!("refs/tags/{name}"), sha)
     }
 
@@ -646,15 +483,8 @@ impl History for GitHistory {
         message: &str,
         who: &Signature,
     ) -> Result<String, HistoryError> {
-        let commit = self.commit(sha).ok_or_else(|| HistoryError::NotFound {
-            what: sha.to_owned(),
-        })?;
-        let parent = commit
-            .parents
-            .first()
-            .ok_or_else(|| HistoryError::Invalid {
-                what: sha.to_owned(),
-            })?;
+        let commit = self.commit(sha).ok_or_else(|| HistoryError::NotFound { what: sha.to_owned() })?;
+        let parent = commit.parents.first().ok_or_else(|| HistoryError::Invalid { what: sha.to_owned() })?;
         let tree = self.tree_merge(Some(sha), onto, parent)?;
         let made = self.commit_tree(&tree, &[onto], message, who)?;
         self.set_branch(branch, &made)?;
@@ -691,15 +521,9 @@ fn bare_command() -> Command {
 }
 
 fn finish(mut command: Command, input: Option<&[u8]>) -> Result<Output, HistoryError> {
-    let failed = |error: std::io::Error| HistoryError::Failed {
-        what: format!("cannot run git: {error}"),
-    };
+    let failed = |error: std::io::Error| HistoryError::Failed { what: format!("cannot run git: {error}") };
     command
-        .stdin(if input.is_some() {
-            Stdio::piped()
-        } else {
-            Stdio::null()
-        })
+        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command.spawn().map_err(failed)?;
@@ -736,9 +560,7 @@ fn commit_from(fields: &[String]) -> Commit {
 }
 
 fn words(bytes: &[u8]) -> impl Iterator<Item = String> + '_ {
-    bytes
-        .split(|b| *b == 0)
-        .map(|part| String::from_utf8_lossy(part).into_owned())
+    bytes.split(|b| *b == 0).map(|part| String::from_utf8_lossy(part).into_owned())
 }
 
 fn files_from(raw: &[u8]) -> Vec<FileChange> {
@@ -751,11 +573,7 @@ fn files_from(raw: &[u8]) -> Vec<FileChange> {
             break;
         }
         let Some(path) = parts.next() else { break };
-        let (old, new, letter) = (
-            fields[2],
-            fields[3],
-            fields[4].chars().next().unwrap_or('M'),
-        );
+        let (old, new, letter) = (fields[2], fields[3], fields[4].chars().next().unwrap_or('M'));
         let (path, status, blob) = match letter {
             'A' => (path, FileStatus::Added, new),
             'D' => (path, FileStatus::Removed, old),
@@ -765,14 +583,7 @@ fn files_from(raw: &[u8]) -> Vec<FileChange> {
             }
             _ => (path, FileStatus::Modified, new),
         };
-        files.push(FileChange {
-            path,
-            status,
-            additions: 0,
-            deletions: 0,
-            blob: blob.to_owned(),
-            patch: None,
-        });
+        files.push(FileChange { path, status, additions: 0, deletions: 0, blob: blob.to_owned(), patch: None });
     }
     files
 }
@@ -782,9 +593,7 @@ fn counts_from(numstat: &[u8]) -> Vec<(String, u64, u64)> {
     let mut parts = words(numstat);
     while let Some(head) = parts.next() {
         let mut fields = head.splitn(3, '\t');
-        let (Some(additions), Some(deletions), Some(path)) =
-            (fields.next(), fields.next(), fields.next())
-        else {
+        let (Some(additions), Some(deletions), Some(path)) = (fields.next(), fields.next(), fields.next()) else {
             break;
         };
         // A rename leaves the path empty here and names both paths after it.
@@ -794,11 +603,7 @@ fn counts_from(numstat: &[u8]) -> Vec<(String, u64, u64)> {
         } else {
             path.to_owned()
         };
-        counts.push((
-            path,
-            additions.parse().unwrap_or(0),
-            deletions.parse().unwrap_or(0),
-        ));
+        counts.push((path, additions.parse().unwrap_or(0), deletions.parse().unwrap_or(0)));
     }
     counts
 }
@@ -825,12 +630,7 @@ fn tree_lines(listing: &[u8]) -> Vec<(String, DirectoryEntry)> {
         .filter_map(|line| {
             let (head, path) = line.split_once('\t')?;
             let mut fields = head.split_whitespace();
-            let (_mode, kind, sha, size) = (
-                fields.next()?,
-                fields.next()?,
-                fields.next()?,
-                fields.next()?,
-            );
+            let (_mode, kind, sha, size) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
             let entry = DirectoryEntry {
                 name: path.rsplit('/').next().unwrap_or(path).to_owned(),
                 sha: sha.to_owned(),

@@ -66,16 +66,7 @@ impl Model {
         result: DeliveryResult,
     ) -> u64 {
         let id = self.next_id();
-        self.deliveries.insert(
-            id,
-            Delivery {
-                id,
-                event,
-                delivered_at,
-                duration_ms,
-                result,
-            },
-        );
+        self.deliveries.insert(id, Delivery { id, event, delivered_at, duration_ms, result });
         while self.deliveries.len() > DELIVERIES_MAX {
             self.deliveries.pop_first();
         }
@@ -85,35 +76,20 @@ impl Model {
 
     /// Drops the deliveries that are too old to be shown or repeated.
     pub fn forget_old_deliveries(&mut self, now: i64) {
-        self.deliveries
-            .retain(|_, delivery| now - delivery.delivered_at <= DELIVERIES_KEPT_MS);
+        self.deliveries.retain(|_, delivery| now - delivery.delivered_at <= DELIVERIES_KEPT_MS);
     }
 
     /// Queues a delivery again, under the same GUID. Fails when there is none of this id.
     pub fn redeliver(&mut self, id: u64, now: i64) -> Result<(), super::Refusal> {
         self.forget_old_deliveries(now);
-        let delivery = self
-            .deliveries
-            .get(&id)
-            .ok_or_else(super::Refusal::not_found)?;
-        let event = OutgoingEvent {
-            redelivery: true,
-            at: now,
-            ..delivery.event.clone()
-        };
+        let delivery = self.deliveries.get(&id).ok_or_else(super::Refusal::not_found)?;
+        let event = OutgoingEvent { redelivery: true, at: now, ..delivery.event.clone() };
         self.outgoing.push(event);
         Ok(())
     }
 
     /// Queues an event of the repository: adds what every payload has.
-    pub(super) fn send(
-        &mut self,
-        event: &str,
-        action: Option<&str>,
-        mut payload: Value,
-        by: &str,
-        now: i64,
-    ) {
+    pub(super) fn send(&mut self, event: &str, action: Option<&str>, mut payload: Value, by: &str, now: i64) {
         if !self.is_installed() || !self.app.events.iter().any(|name| name == event) {
             return;
         }

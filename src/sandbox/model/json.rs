@@ -8,9 +8,7 @@ use super::{InstallationState, Model};
 
 /// A time as GitHub writes it: UTC, whole seconds.
 pub fn rfc3339(at_ms: i64) -> String {
-    jiff::Timestamp::from_second(at_ms.div_euclid(1000))
-        .unwrap_or_default()
-        .to_string()
+    jiff::Timestamp::from_second(at_ms.div_euclid(1000)).unwrap_or_default().to_string()
 }
 
 /// A text, or null.
@@ -30,11 +28,7 @@ pub(super) fn time_or_null(at: Option<i64>) -> Value {
 impl Model {
     /// API address of something in the repository.
     pub fn repository_url(&self, rest: &str) -> String {
-        format!(
-            "{}/repos/{}{rest}",
-            self.api_url,
-            self.repository.full_name()
-        )
+        format!("{}/repos/{}{rest}", self.api_url, self.repository.full_name())
     }
 
     /// Page of something in the repository.
@@ -48,10 +42,7 @@ impl Model {
             Some(user) => (user.id, user.login.as_str(), user.kind),
             None => (10_137, login, Kind::User),
         };
-        let escaped = login
-            .replace('[', "%5B")
-            .replace(']', "%5D")
-            .replace(' ', "%20");
+        let escaped = login.replace('[', "%5B").replace(']', "%5D").replace(' ', "%20");
         let url = format!("{}/users/{escaped}", self.api_url);
         json!({
             "login": login,
@@ -107,19 +98,32 @@ impl Model {
         })
     }
 
-    /// The repository with all that any of GitHub's repository schemas requires.
-    pub fn repository_json(&self) -> Value {
+    /// The repository as workflow runs, suites and statuses name it.
+    pub fn repository_brief_json(&self) -> Value {
         let repository = &self.repository;
         let url = self.repository_url("");
-        let html = self.page_url("");
-        let open = self.pulls.values().filter(|pull| pull.is_open()).count() + self.issues.len();
         let mut shown = self.repository_short_json();
         let more = json!({
             "owner": self.user_json(&repository.owner),
-            "html_url": html,
+            "html_url": self.page_url(""),
             "description": repository.description,
             "fork": false,
             "url": url,
+        });
+        extend(&mut shown, more);
+        for (name, rest) in REPOSITORY_URLS {
+            shown[name] = Value::from(format!("{url}{rest}"));
+        }
+        shown
+    }
+
+    /// The repository as lists, pull requests and webhooks show it.
+    pub fn repository_json(&self) -> Value {
+        let repository = &self.repository;
+        let html = self.page_url("");
+        let open = self.pulls.values().filter(|pull| pull.is_open()).count() + self.issues.len();
+        let mut shown = self.repository_brief_json();
+        let more = json!({
             "homepage": Value::Null,
             "language": "Rust",
             "license": Value::Null,
@@ -129,9 +133,6 @@ impl Model {
             "created_at": rfc3339(repository.created_at),
             "updated_at": rfc3339(repository.pushed_at),
             "pushed_at": rfc3339(repository.pushed_at),
-        });
-        extend(&mut shown, more);
-        let more = json!({
             "clone_url": format!("{html}.git"),
             "git_url": format!("{html}.git"),
             "ssh_url": format!("git@localhost:{}.git", repository.full_name()),
@@ -142,10 +143,11 @@ impl Model {
             "stargazers_count": 0,
             "watchers": 0,
             "watchers_count": 0,
-            "network_count": 0,
-            "subscribers_count": 0,
             "open_issues": open,
             "open_issues_count": open,
+        });
+        extend(&mut shown, more);
+        let more = json!({
             "has_issues": true,
             "has_projects": false,
             "has_downloads": true,
@@ -166,9 +168,13 @@ impl Model {
             "permissions": { "admin": false, "maintain": false, "push": true, "triage": true, "pull": true },
         });
         extend(&mut shown, more);
-        for (name, rest) in REPOSITORY_URLS {
-            shown[name] = Value::from(format!("{url}{rest}"));
-        }
+        shown
+    }
+
+    /// The repository as itself: only here does GitHub tell who watches it.
+    pub fn repository_whole_json(&self) -> Value {
+        let mut shown = self.repository_json();
+        extend(&mut shown, json!({ "network_count": 0, "subscribers_count": 0 }));
         shown
     }
 
@@ -199,8 +205,14 @@ impl Model {
             "updated_at": rfc3339(self.app.created_at),
             "permissions": self.app.permissions,
             "events": self.app.events,
-            "installations_count": 1,
         })
+    }
+
+    /// The App as itself: only here does GitHub count its installations.
+    pub fn app_whole_json(&self) -> Value {
+        let mut shown = self.app_json();
+        shown["installations_count"] = Value::from(1);
+        shown
     }
 
     pub fn installation_json(&self) -> Value {
@@ -219,7 +231,6 @@ impl Model {
         );
         json!({
             "id": installation.id,
-            "node_id": node("I", installation.id),
             "client_id": self.app.client_id,
             "account": owner,
             "repository_selection": "all",
@@ -295,10 +306,7 @@ const REPOSITORY_URLS: [(&str, &str); 36] = [
     ("languages_url", "/languages"),
     ("merges_url", "/merges"),
     ("milestones_url", "/milestones{/number}"),
-    (
-        "notifications_url",
-        "/notifications{?since,all,participating}",
-    ),
+    ("notifications_url", "/notifications{?since,all,participating}"),
     ("pulls_url", "/pulls{/number}"),
     ("releases_url", "/releases{/id}"),
     ("stargazers_url", "/stargazers"),

@@ -57,12 +57,8 @@ impl Model {
             PullState::Merged { at, sha, .. } => (Some(*at), Some(*at), Some(sha.as_str())),
         };
         let owner = &self.repository.owner;
-        let mut head = self.branch_json(
-            pull.fork_of.as_deref().unwrap_or(owner),
-            &pull.head_ref,
-            &pull.head_sha,
-            repository,
-        );
+        let mut head =
+            self.branch_json(pull.fork_of.as_deref().unwrap_or(owner), &pull.head_ref, &pull.head_sha, repository);
         if let Some(fork) = &pull.fork_of {
             head["repo"]["fork"] = json!(true);
             head["repo"]["id"] = json!(self.repository.id + 1);
@@ -129,26 +125,23 @@ impl Model {
         shown
     }
 
+    /// A pull request as webhooks about something else show it: without its counts.
+    pub(super) fn payload_pull_simple_json(&self, pull: &Pull) -> Value {
+        self.pull_json_with(pull, &self.payload_repository_json())
+    }
+
     /// A pull request as webhooks show it.
     pub(super) fn payload_pull_json(&self, pull: &Pull) -> Value {
-        let mut shown = self.pull_json_with(pull, &self.payload_repository_json());
+        let mut shown = self.payload_pull_simple_json(pull);
         self.add_counts(&mut shown, pull);
         shown
     }
 
     fn add_counts(&self, shown: &mut Value, pull: &Pull) {
         let comparison = self.pull_comparison(pull.number).ok();
-        let files = comparison
-            .as_ref()
-            .map(|c| c.files.as_slice())
-            .unwrap_or_default();
-        let base = self
-            .history
-            .branch(&pull.base_ref)
-            .unwrap_or_else(|| pull.base_sha.clone());
-        let mergeable = pull
-            .is_open()
-            .then(|| self.history.is_mergeable(&base, &pull.head_sha));
+        let files = comparison.as_ref().map(|c| c.files.as_slice()).unwrap_or_default();
+        let base = self.history.branch(&pull.base_ref).unwrap_or_else(|| pull.base_sha.clone());
+        let mergeable = pull.is_open().then(|| self.history.is_mergeable(&base, &pull.head_sha));
         let merged_by = match &pull.state {
             PullState::Merged { by, .. } => self.user_json(by),
             PullState::Open | PullState::Closed { .. } => Value::Null,
@@ -177,7 +170,8 @@ impl Model {
 
     /// The few facts of pull requests that check runs and workflow runs name; none for forks.
     pub fn pulls_of_sha_json(&self, sha: &str) -> Vec<Value> {
-        let repository = json!({ "id": self.repository.id, "url": self.repository_url(""), "name": self.repository.name });
+        let repository =
+            json!({ "id": self.repository.id, "url": self.repository_url(""), "name": self.repository.name });
         self.pulls
             .values()
             .filter(|pull| pull.is_open() && pull.head_sha == sha && pull.fork_of.is_none())
@@ -223,10 +217,8 @@ impl Model {
     pub fn commit_json(&self, commit: &Commit) -> Value {
         let url = self.repository_url(&format!("/commits/{}", commit.sha));
         let html = self.page_url(&format!("/commit/{}", commit.sha));
-        let login = |who: &Signature| {
-            self.user_by_email(&who.email)
-                .map_or(Value::Null, |user| self.user_json(&user.login))
-        };
+        let login =
+            |who: &Signature| self.user_by_email(&who.email).map_or(Value::Null, |user| self.user_json(&user.login));
         json!({
             "sha": commit.sha,
             "node_id": format!("C_kwDO{}", commit.sha),
@@ -268,10 +260,7 @@ impl Model {
     }
 
     pub fn review_json(&self, review: &Review) -> Value {
-        let html = self.page_url(&format!(
-            "/pull/{}#pullrequestreview-{}",
-            review.number, review.id
-        ));
+        let html = self.page_url(&format!("/pull/{}#pullrequestreview-{}", review.number, review.id));
         let pull = self.repository_url(&format!("/pulls/{}", review.number));
         json!({
             "id": review.id,
@@ -291,11 +280,7 @@ impl Model {
     pub fn comment_json(&self, comment: &Comment) -> Value {
         let url = self.repository_url(&format!("/issues/comments/{}", comment.id));
         let by_app = comment.author == self.app.bot_login();
-        let kind = if self.pulls.contains_key(&comment.number) {
-            "pull"
-        } else {
-            "issues"
-        };
+        let kind = if self.pulls.contains_key(&comment.number) { "pull" } else { "issues" };
         json!({
             "id": comment.id,
             "node_id": node("IC", comment.id),
@@ -313,18 +298,10 @@ impl Model {
     }
 
     fn reactions_json(&self, comment: u64, url: &str) -> Value {
-        let of: Vec<&Reaction> = self
-            .reactions
-            .values()
-            .filter(|reaction| reaction.comment == comment)
-            .collect();
+        let of: Vec<&Reaction> = self.reactions.values().filter(|reaction| reaction.comment == comment).collect();
         let mut shown = json!({ "url": format!("{url}/reactions"), "total_count": of.len() });
         for content in super::talk::REACTIONS {
-            shown[content] = json!(
-                of.iter()
-                    .filter(|reaction| reaction.content == content)
-                    .count()
-            );
+            shown[content] = json!(of.iter().filter(|reaction| reaction.content == content).count());
         }
         shown
     }

@@ -6,29 +6,31 @@ use super::json::{encoded, extend, node, rfc3339, text_or_null, time_or_null};
 use super::{CheckRun, Model, Run};
 
 impl Model {
-    /// A check suite of the App.
+    /// A check suite of the App as lists and its own webhooks show it.
     pub fn suite_json(&self, sha: &str) -> Value {
+        let mut shown = self.suite_brief_json(sha);
+        let more = json!({
+            "rerequestable": true,
+            "runs_rerequestable": true,
+            "latest_check_runs_count": self.check_runs_of(sha, true).len(),
+            "check_runs_url": format!("{}/check-runs", shown["url"].as_str().unwrap_or_default()),
+            "head_commit": self.simple_commit_json(sha),
+        });
+        extend(&mut shown, more);
+        shown
+    }
+
+    /// A check suite as webhooks of its check runs show it.
+    pub(super) fn suite_brief_json(&self, sha: &str) -> Value {
         let (id, created_at) = self.suites.get(sha).copied().unwrap_or((0, 0));
         let runs = self.check_runs_of(sha, true);
-        let url = self.repository_url(&format!("/check-suites/{id}"));
-        let done = !runs.is_empty() && runs.iter().all(|run| run.status == "completed");
-        let failed = runs.iter().find_map(|run| {
-            run.conclusion
-                .as_deref()
-                .filter(|c| !matches!(*c, "success" | "neutral" | "skipped"))
-        });
-        let branch = self
-            .pulls
-            .values()
-            .find(|pull| pull.head_sha == sha)
-            .map(|pull| pull.head_ref.clone());
-        let branch = branch.or_else(|| {
-            self.history
-                .branches()
-                .into_iter()
-                .find(|(_, tip)| tip == sha)
-                .map(|(name, _)| name)
-        });
+        let done = !runs.is_empty() && runs.iter().all(|run| run.status == "completed" && !run.asked_again);
+        let failed = runs
+            .iter()
+            .find_map(|run| run.conclusion.as_deref().filter(|c| !matches!(*c, "success" | "neutral" | "skipped")));
+        let branch = self.pulls.values().find(|pull| pull.head_sha == sha).map(|pull| pull.head_ref.clone());
+        let branch =
+            branch.or_else(|| self.history.branches().into_iter().find(|(_, tip)| tip == sha).map(|(name, _)| name));
         json!({
             "id": id,
             "node_id": node("CS", id),
@@ -36,21 +38,17 @@ impl Model {
             "head_sha": sha,
             "status": if done { "completed" } else { "queued" },
             "conclusion": if done { json!(failed.unwrap_or("success")) } else { Value::Null },
-            "url": url,
+            "url": self.repository_url(&format!("/check-suites/{id}")),
             "before": Value::Null,
             "after": sha,
             "pull_requests": self.pulls_of_sha_json(sha),
             "app": self.app_json(),
             "created_at": rfc3339(created_at),
             "updated_at": rfc3339(created_at),
-            "rerequestable": true,
-            "runs_rerequestable": true,
-            "latest_check_runs_count": runs.len(),
-            "check_runs_url": format!("{url}/check-runs"),
-            "head_commit": self.simple_commit_json(sha),
         })
     }
 
+    /// A check run. Its buttons are not shown: GitHub takes them and never tells them again.
     pub fn check_run_json(&self, run: &CheckRun) -> Value {
         let url = self.repository_url(&format!("/check-runs/{}", run.id));
         let html = self.page_url(&format!("/runs/{}", run.id));
@@ -77,9 +75,6 @@ impl Model {
             "check_suite": { "id": run.suite },
             "app": self.app_json(),
             "pull_requests": self.pulls_of_sha_json(&run.head_sha),
-            "actions": run.actions.iter().map(|action| json!({
-                "label": action.label, "description": action.description, "identifier": action.identifier,
-            })).collect::<Vec<_>>(),
         })
     }
 
@@ -177,7 +172,8 @@ impl Model {
 
     pub fn run_json(&self, run: &Run) -> Value {
         let url = self.repository_url(&format!("/actions/runs/{}", run.id));
-        let repository = self.payload_repository_json();
+        let repository =
+            if self.manners.slim_payloads { self.payload_repository_json() } else { self.repository_brief_json() };
         let mut shown = json!({
             "id": run.id,
             "node_id": node("WFR", run.id),

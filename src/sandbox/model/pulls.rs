@@ -71,37 +71,15 @@ pub const PULL_COMMITS_MAX: usize = 250;
 impl Model {
     /// Opens a pull request for a branch.
     pub fn open_pull(&mut self, wish: &PullWish<'_>, now: i64) -> Result<u64, Refusal> {
-        let PullWish {
-            head,
-            base,
-            title,
-            body,
-            author,
-            draft,
-        } = *wish;
-        let base_sha = self
-            .history
-            .branch(base)
-            .ok_or_else(|| Refusal::invalid("PullRequest", "base", "invalid"))?;
-        let branch = head
-            .strip_prefix(&format!("{}:", self.repository.owner))
-            .unwrap_or(head);
-        let head_sha = self
-            .history
-            .branch(branch)
-            .ok_or_else(|| Refusal::invalid("PullRequest", "head", "invalid"))?;
+        let PullWish { head, base, title, body, author, draft } = *wish;
+        let base_sha = self.history.branch(base).ok_or_else(|| Refusal::invalid("PullRequest", "base", "invalid"))?;
+        let branch = head.strip_prefix(&format!("{}:", self.repository.owner)).unwrap_or(head);
+        let head_sha = self.history.branch(branch).ok_or_else(|| Refusal::invalid("PullRequest", "head", "invalid"))?;
         if title.trim().is_empty() {
             return Err(Refusal::invalid("PullRequest", "title", "missing_field"));
         }
-        if self
-            .pulls
-            .values()
-            .any(|pull| pull.is_open() && pull.head_ref == branch && pull.base_ref == base)
-        {
-            let message = format!(
-                "A pull request already exists for {}:{branch}.",
-                self.repository.owner
-            );
+        if self.pulls.values().any(|pull| pull.is_open() && pull.head_ref == branch && pull.base_ref == base) {
+            let message = format!("A pull request already exists for {}:{branch}.", self.repository.owner);
             return Err(Refusal::invalid_because("PullRequest", "head", &message));
         }
         if self.history.is_ancestor(&head_sha, &base_sha) {
@@ -155,21 +133,13 @@ impl Model {
         let before = self.history.branch(branch);
         let who = self.signature(author, now);
         let default = self.repository.default_branch.clone();
-        let after = self
-            .history
-            .push(branch, Some(&default), files, message, &who)?;
+        let after = self.history.push(branch, Some(&default), files, message, &who)?;
         self.pushed(branch, before, &after, author, now);
         Ok(after)
     }
 
     /// Moves a branch, as a forced push would.
-    pub fn force_push(
-        &mut self,
-        branch: &str,
-        sha: &str,
-        by: &str,
-        now: i64,
-    ) -> Result<(), Refusal> {
+    pub fn force_push(&mut self, branch: &str, sha: &str, by: &str, now: i64) -> Result<(), Refusal> {
         let before = self.history.branch(branch);
         self.history.set_branch(branch, sha)?;
         self.pushed(branch, before, sha, by, now);
@@ -177,18 +147,9 @@ impl Model {
     }
 
     /// Commits the opposite of a commit onto a new branch.
-    pub fn revert(
-        &mut self,
-        sha: &str,
-        branch: &str,
-        by: &str,
-        now: i64,
-    ) -> Result<String, Refusal> {
+    pub fn revert(&mut self, sha: &str, branch: &str, by: &str, now: i64) -> Result<String, Refusal> {
         let commit = self.history.commit(sha).ok_or_else(Refusal::not_found)?;
-        let tip = self
-            .history
-            .branch(&self.repository.default_branch)
-            .ok_or_else(Refusal::not_found)?;
+        let tip = self.history.branch(&self.repository.default_branch).ok_or_else(Refusal::not_found)?;
         let title = commit.message.lines().next().unwrap_or_default();
         let message = format!("Revert \"{title}\"\n\nThis reverts commit {sha}.\n");
         let who = self.signature(by, now);
@@ -197,14 +158,7 @@ impl Model {
         Ok(made)
     }
 
-    pub(super) fn pushed(
-        &mut self,
-        branch: &str,
-        before: Option<String>,
-        after: &str,
-        by: &str,
-        now: i64,
-    ) {
+    pub(super) fn pushed(&mut self, branch: &str, before: Option<String>, after: &str, by: &str, now: i64) {
         if before.as_deref() == Some(after) {
             return;
         }
@@ -226,13 +180,7 @@ impl Model {
                 pull.base_sha = base;
             }
             let before = before.clone().unwrap_or_else(|| "0".repeat(40));
-            self.pull_event(
-                number,
-                "synchronize",
-                json!({ "before": before, "after": after }),
-                by,
-                now,
-            );
+            self.pull_event(number, "synchronize", json!({ "before": before, "after": after }), by, now);
         }
         self.request_suite(after, by, now);
     }
@@ -241,9 +189,7 @@ impl Model {
         let zero = "0".repeat(40);
         let default_tip = self.history.branch(&self.repository.default_branch);
         let since = before.map(str::to_owned).or(default_tip);
-        let comparison = since
-            .as_deref()
-            .and_then(|since| self.history.compare(since, after).ok());
+        let comparison = since.as_deref().and_then(|since| self.history.compare(since, after).ok());
         let forced = before.is_some() && comparison.as_ref().is_none_or(|c| c.behind_by > 0);
         let commits: Vec<Value> = comparison
             .map(|comparison| comparison.commits)
@@ -259,9 +205,7 @@ impl Model {
             short(before.unwrap_or(&zero)),
             short(after)
         );
-        let pusher = self
-            .find_user(by)
-            .map(|user| json!({ "name": user.login, "email": user.email }));
+        let pusher = self.find_user(by).map(|user| json!({ "name": user.login, "email": user.email }));
         let payload = json!({
             "ref": format!("refs/heads/{branch}"),
             "before": before.unwrap_or(&zero),
@@ -313,8 +257,7 @@ impl Model {
     }
 
     fn push_person_json(&self, who: &crate::sandbox::history::Signature) -> Value {
-        let mut person =
-            json!({ "name": who.name, "email": who.email, "date": super::rfc3339(who.at_ms) });
+        let mut person = json!({ "name": who.name, "email": who.email, "date": super::rfc3339(who.at_ms) });
         if let Some(user) = self.user_by_email(&who.email) {
             person["username"] = json!(user.login);
         }
@@ -334,33 +277,20 @@ impl Model {
     pub fn pull_comparison(&self, number: u64) -> Result<Comparison, Refusal> {
         let pull = self.pull(number)?;
         let base = match pull.state {
-            PullState::Open => self
-                .history
-                .branch(&pull.base_ref)
-                .unwrap_or_else(|| pull.base_sha.clone()),
+            PullState::Open => self.history.branch(&pull.base_ref).unwrap_or_else(|| pull.base_sha.clone()),
             PullState::Closed { .. } | PullState::Merged { .. } => pull.base_sha.clone(),
         };
         Ok(self.history.compare(&base, &pull.head_sha)?)
     }
 
     /// Changes title, text or base.
-    pub fn edit_pull(
-        &mut self,
-        number: u64,
-        edit: PullEdit,
-        by: &str,
-        now: i64,
-    ) -> Result<(), Refusal> {
+    pub fn edit_pull(&mut self, number: u64, edit: PullEdit, by: &str, now: i64) -> Result<(), Refusal> {
         if let Some(base) = &edit.base
             && self.history.branch(base).is_none()
         {
             return Err(Refusal::invalid("PullRequest", "base", "invalid"));
         }
-        if edit
-            .title
-            .as_ref()
-            .is_some_and(|title| title.trim().is_empty())
-        {
+        if edit.title.as_ref().is_some_and(|title| title.trim().is_empty()) {
             return Err(Refusal::invalid("PullRequest", "title", "missing_field"));
         }
         let pull = self.pull_mut(number)?;
@@ -380,14 +310,10 @@ impl Model {
         if let Some(base) = edit.base
             && base != pull.base_ref
         {
-            changes["base"] =
-                json!({ "ref": { "from": pull.base_ref }, "sha": { "from": pull.base_sha } });
+            changes["base"] = json!({ "ref": { "from": pull.base_ref }, "sha": { "from": pull.base_sha } });
             pull.base_ref = base;
         }
-        if changes
-            .as_object()
-            .is_some_and(|changes| changes.is_empty())
-        {
+        if changes.as_object().is_some_and(|changes| changes.is_empty()) {
             return Ok(());
         }
         pull.updated_at = now;
@@ -396,28 +322,12 @@ impl Model {
     }
 
     /// Makes a pull request a draft, or ready for review.
-    pub fn set_draft(
-        &mut self,
-        number: u64,
-        draft: bool,
-        by: &str,
-        now: i64,
-    ) -> Result<(), Refusal> {
+    pub fn set_draft(&mut self, number: u64, draft: bool, by: &str, now: i64) -> Result<(), Refusal> {
         let pull = self.pull_mut(number)?;
         if pull.draft != draft {
             pull.draft = draft;
             pull.updated_at = now;
-            self.pull_event(
-                number,
-                if draft {
-                    "converted_to_draft"
-                } else {
-                    "ready_for_review"
-                },
-                json!({}),
-                by,
-                now,
-            );
+            self.pull_event(number, if draft { "converted_to_draft" } else { "ready_for_review" }, json!({}), by, now);
         }
         Ok(())
     }
@@ -466,21 +376,14 @@ impl Model {
             return Err(Refusal::new(405, "Pull Request is not mergeable"));
         }
         if expected_head.is_some_and(|sha| sha != pull.head_sha) {
-            return Err(Refusal::new(
-                409,
-                "Head branch was modified. Review and try the merge again.",
-            ));
+            return Err(Refusal::new(409, "Head branch was modified. Review and try the merge again."));
         }
         let default_message = match method {
             MergeMethod::Merge => format!(
                 "Merge pull request #{number} from {}/{}\n\n{}",
                 self.repository.owner, pull.head_ref, pull.title
             ),
-            MergeMethod::Squash => format!(
-                "{} (#{number})\n\n{}",
-                pull.title,
-                pull.body.clone().unwrap_or_default()
-            ),
+            MergeMethod::Squash => format!("{} (#{number})\n\n{}", pull.title, pull.body.clone().unwrap_or_default()),
         };
         let mut who = self.signature(by, now);
         if method == MergeMethod::Squash {
@@ -489,17 +392,9 @@ impl Model {
         let before = self.history.branch(&pull.base_ref);
         let sha = self
             .history
-            .merge(
-                &pull.base_ref,
-                &pull.head_sha,
-                method,
-                message.unwrap_or(&default_message),
-                &who,
-            )
+            .merge(&pull.base_ref, &pull.head_sha, method, message.unwrap_or(&default_message), &who)
             .map_err(|error| match error {
-                crate::sandbox::history::HistoryError::Conflict => {
-                    Refusal::new(405, "Pull Request is not mergeable")
-                }
+                crate::sandbox::history::HistoryError::Conflict => Refusal::new(405, "Pull Request is not mergeable"),
                 other => Refusal::from(other),
             })?;
         let pull = self.pull_mut(number)?;
@@ -507,11 +402,7 @@ impl Model {
             pull.base_sha = before.clone();
         }
         let base_ref = pull.base_ref.clone();
-        pull.state = PullState::Merged {
-            at: now,
-            by: by.to_owned(),
-            sha: sha.clone(),
-        };
+        pull.state = PullState::Merged { at: now, by: by.to_owned(), sha: sha.clone() };
         pull.updated_at = now;
         self.pull_event(number, "closed", json!({}), by, now);
         self.pushed(&base_ref, before, &sha, by, now);
@@ -548,26 +439,16 @@ impl Model {
         self.pulls
             .values()
             .filter(|pull| {
-                let merged_as =
-                    matches!(&pull.state, PullState::Merged { sha: merged, .. } if merged == sha);
+                let merged_as = matches!(&pull.state, PullState::Merged { sha: merged, .. } if merged == sha);
                 merged_as
                     || pull.head_sha == sha
-                    || self
-                        .pull_comparison(pull.number)
-                        .is_ok_and(|c| c.commits.iter().any(|commit| commit.sha == sha))
+                    || self.pull_comparison(pull.number).is_ok_and(|c| c.commits.iter().any(|commit| commit.sha == sha))
             })
             .map(|pull| pull.number)
             .collect()
     }
 
-    pub(super) fn pull_event(
-        &mut self,
-        number: u64,
-        action: &str,
-        extra: Value,
-        by: &str,
-        now: i64,
-    ) {
+    pub(super) fn pull_event(&mut self, number: u64, action: &str, extra: Value, by: &str, now: i64) {
         let Some(pull) = self.pulls.get(&number) else {
             return;
         };

@@ -194,7 +194,7 @@ impl Model {
         shown["updated_at"] = json!(super::rfc3339(now));
         self.reviews.insert(id, review);
         let pull = self.pull(number)?;
-        let payload = json!({ "review": shown, "pull_request": self.payload_pull_json(pull) });
+        let payload = json!({ "review": shown, "pull_request": self.payload_pull_simple_json(pull) });
         self.send("pull_request_review", Some("submitted"), payload, author, now);
         Ok(id)
     }

@@ -37,10 +37,7 @@ pub(super) fn answer(
         ("GET", "/-/page.js") => return text("text/javascript; charset=utf-8", SCRIPT.to_owned()),
         _ => {}
     }
-    let Some(rest) = path
-        .strip_prefix(&base)
-        .filter(|rest| rest.is_empty() || rest.starts_with('/'))
-    else {
+    let Some(rest) = path.strip_prefix(&base).filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
         return refused(&Refusal::new(404, "There is no such page."));
     };
     let rest = rest.trim_matches('/').to_owned();
@@ -48,10 +45,7 @@ pub(super) fn answer(
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     match method {
         "GET" => {
-            let chosen = server::pairs(query)
-                .into_iter()
-                .find(|(name, _)| name == "as")
-                .map(|(_, login)| login);
+            let chosen = server::pairs(query).into_iter().find(|(name, _)| name == "as").map(|(_, login)| login);
             let hook = shared.hook().url;
             match shown(&model, &parts, chosen.as_deref(), hook, shared.now()) {
                 Ok(Shown::Page(html)) => text("text/html; charset=utf-8", html),
@@ -60,9 +54,7 @@ pub(super) fn answer(
                 Err(refusal) => refused(&refusal),
             }
         }
-        "POST" if !is_from_here(headers) => {
-            refused(&Refusal::new(403, "This form was sent from another site."))
-        }
+        "POST" if !is_from_here(headers) => refused(&Refusal::new(403, "This form was sent from another site.")),
         "POST" => {
             drop(model);
             let Ok(form) = std::str::from_utf8(body) else {
@@ -77,10 +69,7 @@ pub(super) fn answer(
                 Err(refusal) => refused(&refusal),
             }
         }
-        _ => refused(&Refusal::new(
-            405,
-            "Pages are read or their forms are sent.",
-        )),
+        _ => refused(&Refusal::new(405, "Pages are read or their forms are sent.")),
     }
 }
 
@@ -111,17 +100,12 @@ fn shown(
         ["blob" | "raw", rest @ ..] => return Ok(Shown::Plain(file_text(model, rest)?)),
         _ => return Err(Refusal::new(404, "There is no such page.")),
     };
-    html.map(Shown::Page)
-        .map_err(|error| Refusal::new(500, error.to_string()))
+    html.map(Shown::Page).map_err(|error| Refusal::new(500, error.to_string()))
 }
 
 fn check_page(model: &Model, id: u64) -> Result<String, Refusal> {
     let run = model.check_runs.get(&id).ok_or_else(Refusal::not_found)?;
-    let pull = model
-        .pulls
-        .values()
-        .rev()
-        .find(|pull| pull.head_sha == run.head_sha);
+    let pull = model.pulls.values().rev().find(|pull| pull.head_sha == run.head_sha);
     let base = model.repository.full_name();
     Ok(match pull {
         Some(pull) => format!("/{base}/pull/{}#check-{id}", pull.number),
@@ -134,8 +118,7 @@ fn file_text(model: &Model, rest: &[&str]) -> Result<String, Refusal> {
     for taken in (1..rest.len()).rev() {
         let (name, path) = rest.split_at(taken);
         if let Some(sha) = model.history.resolve(&name.join("/"))
-            && let Some(super::history::Entry::File { bytes, .. }) =
-                model.history.read(&sha, &path.join("/"))
+            && let Some(super::history::Entry::File { bytes, .. }) = model.history.read(&sha, &path.join("/"))
         {
             return Ok(String::from_utf8_lossy(&bytes).into_owned());
         }
@@ -148,10 +131,7 @@ struct Form(Vec<(String, String)>);
 
 impl Form {
     fn text(&self, name: &str) -> &str {
-        self.0
-            .iter()
-            .find(|(key, _)| key == name)
-            .map_or("", |(_, value)| value.as_str())
+        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str())
     }
 }
 
@@ -161,11 +141,7 @@ fn pressed(model: &mut Model, parts: &[&str], form: &Form, now: i64) -> Result<S
     let number = |text: &str| text.parse::<u64>().map_err(|_| Refusal::not_found());
     let person = |model: &Model| -> Result<String, Refusal> {
         let login = form.text("login");
-        model
-            .people()
-            .into_iter()
-            .find(|known| known == login)
-            .ok_or_else(|| Refusal::new(422, "Choose who you are."))
+        model.people().into_iter().find(|known| known == login).ok_or_else(|| Refusal::new(422, "Choose who you are."))
     };
     match parts {
         ["pulls"] => {
@@ -196,11 +172,7 @@ fn pressed(model: &mut Model, parts: &[&str], form: &Form, now: i64) -> Result<S
                 }
                 "merge" => {
                     needs_write(model, &login)?;
-                    let method = if form.text("method") == "squash" {
-                        MergeMethod::Squash
-                    } else {
-                        MergeMethod::Merge
-                    };
+                    let method = if form.text("method") == "squash" { MergeMethod::Squash } else { MergeMethod::Merge };
                     model.merge_pull(n, method, None, None, &login, now)?;
                 }
                 "close" => model.close_pull(n, &login, now)?,
@@ -233,11 +205,7 @@ fn pressed(model: &mut Model, parts: &[&str], form: &Form, now: i64) -> Result<S
         ["actions", "failing"] => {
             let name = form.text("environment").to_owned();
             if form.text("what") == "next" {
-                match model
-                    .to_fail
-                    .iter()
-                    .position(|wanted| wanted.as_ref() == Some(&name))
-                {
+                match model.to_fail.iter().position(|wanted| wanted.as_ref() == Some(&name)) {
                     Some(at) => {
                         model.to_fail.remove(at);
                     }
@@ -272,10 +240,7 @@ fn needs_write(model: &Model, login: &str) -> Result<(), Refusal> {
     if model.permission_of(login) >= super::model::Permission::Write {
         Ok(())
     } else {
-        Err(Refusal::new(
-            403,
-            format!("{login} has no right to merge here."),
-        ))
+        Err(Refusal::new(403, format!("{login} has no right to merge here.")))
     }
 }
 
@@ -295,36 +260,26 @@ fn is_from_here(headers: &HeaderMap) -> bool {
 }
 
 fn text(kind: &'static str, body: String) -> Response<Body> {
-    built(
-        Response::builder().status(200).header("content-type", kind),
-        Body::from(body),
-    )
+    built(Response::builder().status(200).header("content-type", kind), Body::from(body))
 }
 
 fn seen_elsewhere(at: &str) -> Response<Body> {
-    built(
-        Response::builder().status(303).header("location", at),
-        Body::empty(),
-    )
+    built(Response::builder().status(303).header("location", at), Body::empty())
 }
 
 fn refused(refusal: &Refusal) -> Response<Body> {
     let mut why = refusal.message.clone();
     for error in &refusal.errors {
-        why.push_str(&format!(
-            " {}",
-            error["message"].as_str().unwrap_or_default()
-        ));
+        why.push_str(&format!(" {}", error["message"].as_str().unwrap_or_default()));
     }
     let html = format!(
-        "<!doctype html><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{0}</title><link rel=\"stylesheet\" href=\"/-/style.css\"><main><h1>{0}</h1><p>{1}</p><p><a href=\"/\">To the pull requests</a></p></main>",
-        refusal.status,
-        markdown::escaped(why.trim())
+        "<!doctype html><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{0}</title><link rel=\"stylesheet\" href=\"/-/style.css\"><main><h1>{0}</h1><p>{1}</p><p class=\"mute\">Status {2}. Nothing was changed.</p><p><a href=\"/\">To the pull requests</a></p></main>",
+        if refusal.status == 404 { "There is nothing here" } else { "That does not work" },
+        markdown::escaped(why.trim()),
+        refusal.status
     );
     built(
-        Response::builder()
-            .status(refusal.status)
-            .header("content-type", "text/html; charset=utf-8"),
+        Response::builder().status(refusal.status).header("content-type", "text/html; charset=utf-8"),
         Body::from(html),
     )
 }

@@ -7,7 +7,7 @@ use askama::Template;
 use super::markdown::rendered;
 use crate::sandbox::history::FileChange;
 use crate::sandbox::model::{
-    CheckRun, DeliveryResult, Model, Pull, PullState, Refusal, Run, RunState, rfc3339,
+    CheckRun, DeliveryResult, Deployment, Model, Pull, PullState, Refusal, Run, RunState, rfc3339,
 };
 use crate::sandbox::seed;
 
@@ -17,25 +17,32 @@ type Html = Result<String, askama::Error>;
 pub(super) struct Site {
     full_name: String,
     base: String,
-    people: Vec<String>,
+    people: Vec<Person>,
     chosen: String,
+}
+
+/// Somebody to act as, and what they may do here.
+struct Person {
+    login: String,
+    role: String,
+}
+
+impl Person {
+    fn of(model: &Model, login: String) -> Self {
+        let teams = model.teams.values().filter(|team| team.members.contains(&login)).map(|team| team.slug.as_str());
+        let role: Vec<&str> = std::iter::once(model.permission_of(&login).role()).chain(teams).collect();
+        Self { role: role.join(", "), login }
+    }
 }
 
 impl Site {
     pub(super) fn of(model: &Model, chosen: Option<&str>) -> Self {
         let people = model.people();
         let known = chosen.filter(|login| people.iter().any(|person| person == login));
-        let chosen = known
-            .map(str::to_owned)
-            .or_else(|| people.first().cloned())
-            .unwrap_or_default();
+        let chosen = known.map(str::to_owned).or_else(|| people.first().cloned()).unwrap_or_default();
+        let people = people.into_iter().map(|login| Person::of(model, login)).collect();
         let full_name = model.repository.full_name();
-        Self {
-            base: format!("/{full_name}"),
-            full_name,
-            people,
-            chosen,
-        }
+        Self { base: format!("/{full_name}"), full_name, people, chosen }
     }
 }
 
@@ -70,7 +77,7 @@ impl PullLine {
             PullState::Open if pull.draft => ("Draft", "mute"),
             PullState::Open => ("Open", "good"),
             PullState::Closed { .. } => ("Closed", "bad"),
-            PullState::Merged { .. } => ("Merged", "busy"),
+            PullState::Merged { .. } => ("Merged", "done"),
         };
         Self {
             number: pull.number,
@@ -104,30 +111,17 @@ pub(super) fn home(model: &Model, site: Site, now: i64) -> Html {
         .into_iter()
         .filter(|(name, sha)| {
             name != default
-                && !model
-                    .pulls
-                    .values()
-                    .any(|pull| pull.is_open() && pull.head_ref == *name)
+                && !model.pulls.values().any(|pull| pull.is_open() && pull.head_ref == *name)
                 && !model.history.is_ancestor(sha, &tip)
         })
-        .filter(|(name, _)| {
-            !model
-                .waiting_pulls
-                .iter()
-                .any(|waiting| waiting.branch == *name)
-        })
+        .filter(|(name, _)| !model.waiting_pulls.iter().any(|waiting| waiting.branch == *name))
         .map(|(name, _)| name)
         .collect();
     Home {
         site,
         description: model.repository.description.clone(),
         default_branch: default.clone(),
-        pulls: model
-            .pulls
-            .values()
-            .rev()
-            .map(|pull| PullLine::of(pull, now))
-            .collect(),
+        pulls: model.pulls.values().rev().map(|pull| PullLine::of(pull, now)).collect(),
         waiting: model.waiting_pulls.len(),
         branches,
     }
@@ -139,10 +133,7 @@ pub(super) fn title_for(model: &Model, branch: &str) -> (String, String) {
     if let Some((_, title, body, _)) = seed::PULLS.into_iter().find(|(name, ..)| *name == branch) {
         return (title.to_owned(), body.to_owned());
     }
-    let commit = model
-        .history
-        .branch(branch)
-        .and_then(|sha| model.history.commit(&sha));
+    let commit = model.history.branch(branch).and_then(|sha| model.history.commit(&sha));
     let message = commit.map(|commit| commit.message).unwrap_or_default();
     let (title, body) = message.split_once('\n').unwrap_or((&message, ""));
     let title = if title.is_empty() { branch } else { title };
@@ -214,12 +205,12 @@ impl CheckLine {
         Self {
             id: run.id,
             name: run.name.clone(),
-            state: run
-                .conclusion
-                .clone()
-                .unwrap_or_else(|| run.status.clone())
-                .replace('_', " "),
-            class: class_of(run.conclusion.as_deref()),
+            state: if run.asked_again {
+                "asked again".to_owned()
+            } else {
+                run.conclusion.clone().unwrap_or_else(|| run.status.clone()).replace('_', " ")
+            },
+            class: if run.asked_again { "busy" } else { class_of(run.conclusion.as_deref()) },
             title: run.title.clone().unwrap_or_default(),
             summary: markdown(&run.summary),
             text: markdown(&run.text),
@@ -239,11 +230,7 @@ impl CheckLine {
                 .map(|note| NoteLine {
                     place: format!("{}:{}", note.path, note.start_line),
                     message: note.message.clone(),
-                    class: if note.level == "failure" {
-                        "bad"
-                    } else {
-                        "busy"
-                    },
+                    class: if note.level == "failure" { "bad" } else { "busy" },
                 })
                 .collect(),
         }
@@ -284,6 +271,28 @@ struct PullPage {
     open: bool,
     draft: bool,
     can_reopen: bool,
+    merged: Option<Merged>,
+}
+
+/// What became of a pull request after its merge.
+struct Merged {
+    by: String,
+    sha: String,
+    short: String,
+    deployments: Vec<DeploymentLine>,
+}
+
+impl Merged {
+    fn of(model: &Model, state: &PullState, now: i64) -> Option<Self> {
+        let PullState::Merged { by, sha, .. } = state else { return None };
+        let deployments = model.deployments.values().rev().filter(|one| one.sha == *sha).take(20);
+        Some(Self {
+            by: by.clone(),
+            sha: sha.clone(),
+            short: short(sha),
+            deployments: deployments.map(|one| DeploymentLine::of(model, one, now)).collect(),
+        })
+    }
 }
 
 pub(super) fn pull(model: &Model, site: Site, number: u64, now: i64) -> Result<Html, Refusal> {
@@ -310,12 +319,7 @@ pub(super) fn pull(model: &Model, site: Site, number: u64, now: i64) -> Result<H
             })
             .collect(),
         files: files.into_iter().map(FileLine::of).collect(),
-        checks: model
-            .check_runs_of(&pull.head_sha, true)
-            .into_iter()
-            .rev()
-            .map(CheckLine::of)
-            .collect(),
+        checks: model.check_runs_of(&pull.head_sha, true).into_iter().rev().map(CheckLine::of).collect(),
         comments: model
             .comments
             .values()
@@ -348,6 +352,7 @@ pub(super) fn pull(model: &Model, site: Site, number: u64, now: i64) -> Result<H
         open: pull.is_open(),
         draft: pull.draft,
         can_reopen: matches!(pull.state, PullState::Closed { .. }),
+        merged: Merged::of(model, &pull.state, now),
     };
     Ok(page.render())
 }
@@ -374,6 +379,7 @@ struct RunLine {
     class: &'static str,
     branch: String,
     sha: String,
+    short: String,
     actor: String,
     when: String,
     inputs: BTreeMap<String, String>,
@@ -389,14 +395,11 @@ impl RunLine {
             number: run.number,
             title: run.display_title.clone(),
             workflow: run.workflow_name.clone(),
-            state: run
-                .state
-                .conclusion()
-                .unwrap_or(run.state.status())
-                .replace('_', " "),
+            state: run.state.conclusion().unwrap_or(run.state.status()).replace('_', " "),
             class: class_of(run.state.conclusion()),
             branch: run.head_branch.clone(),
-            sha: short(&run.head_sha),
+            sha: run.head_sha.clone(),
+            short: short(&run.head_sha),
             actor: run.actor.clone(),
             when: when(run.created_at, now),
             inputs: run.inputs.clone(),
@@ -427,25 +430,12 @@ pub(super) fn actions(model: &Model, site: Site, now: i64) -> Html {
         .values()
         .map(|environment| Switch {
             name: environment.name.clone(),
-            next: model
-                .to_fail
-                .iter()
-                .any(|wanted| wanted.as_ref() == Some(&environment.name)),
+            next: model.to_fail.iter().any(|wanted| wanted.as_ref() == Some(&environment.name)),
             all: model.failing.contains(&environment.name),
         })
         .collect();
-    Actions {
-        site,
-        environments,
-        runs: model
-            .runs
-            .values()
-            .rev()
-            .take(100)
-            .map(|run| RunLine::of(run, now))
-            .collect(),
-    }
-    .render()
+    Actions { site, environments, runs: model.runs.values().rev().take(100).map(|run| RunLine::of(run, now)).collect() }
+        .render()
 }
 
 #[derive(Template)]
@@ -468,15 +458,52 @@ struct StatusLine {
 }
 
 struct DeploymentLine {
+    environment: String,
     state: String,
     class: &'static str,
     sha: String,
+    short: String,
     description: String,
+    /// What the latest status says.
+    news: String,
     task: String,
-    git_ref: String,
     creator: String,
     when: String,
     statuses: Vec<StatusLine>,
+}
+
+impl DeploymentLine {
+    fn of(model: &Model, one: &Deployment, now: i64) -> Self {
+        let statuses = model.statuses_of(one.id);
+        let state = statuses.first().map_or("created", |status| status.state.as_str());
+        Self {
+            environment: one.environment.clone(),
+            state: state.replace('_', " "),
+            class: match state {
+                "success" => "good",
+                "failure" | "error" => "bad",
+                "inactive" => "mute",
+                _ => "busy",
+            },
+            sha: one.sha.clone(),
+            short: short(&one.sha),
+            description: one.description.clone().unwrap_or_default(),
+            news: statuses.first().map(|status| status.description.clone()).unwrap_or_default(),
+            task: one.task.clone(),
+            creator: one.creator.clone(),
+            when: when(one.created_at, now),
+            statuses: statuses
+                .into_iter()
+                .map(|status| StatusLine {
+                    state: status.state.replace('_', " "),
+                    description: status.description.clone(),
+                    when: when(status.created_at, now),
+                    // The model lets only http and https in.
+                    url: Some(status.log_url.clone()).filter(|url| !url.is_empty()),
+                })
+                .collect(),
+        }
+    }
 }
 
 struct EnvironmentPart {
@@ -492,56 +519,14 @@ struct Environments {
 }
 
 pub(super) fn environments(model: &Model, site: Site, now: i64) -> Html {
-    let of = |name: &str| -> Vec<DeploymentLine> {
-        let deployments = model
-            .deployments
-            .values()
-            .rev()
-            .filter(|one| one.environment.eq_ignore_ascii_case(name))
-            .take(50);
-        deployments
-            .map(|one| {
-                let state = model.state_of(one.id).unwrap_or("created");
-                DeploymentLine {
-                    state: state.replace('_', " "),
-                    class: match state {
-                        "success" => "good",
-                        "failure" | "error" => "bad",
-                        "inactive" => "mute",
-                        _ => "busy",
-                    },
-                    sha: short(&one.sha),
-                    description: one.description.clone().unwrap_or_default(),
-                    task: one.task.clone(),
-                    git_ref: if one.git_ref == one.sha {
-                        short(&one.sha)
-                    } else {
-                        one.git_ref.clone()
-                    },
-                    creator: one.creator.clone(),
-                    when: when(one.created_at, now),
-                    statuses: model
-                        .statuses_of(one.id)
-                        .into_iter()
-                        .map(|status| StatusLine {
-                            state: status.state.replace('_', " "),
-                            description: status.description.clone(),
-                            when: when(status.created_at, now),
-                            // The model lets only http and https in.
-                            url: Some(status.log_url.clone()).filter(|url| !url.is_empty()),
-                        })
-                        .collect(),
-                }
-            })
-            .collect()
+    let of = |name: &str| {
+        let here = model.deployments.values().rev().filter(|one| one.environment.eq_ignore_ascii_case(name)).take(50);
+        here.map(|one| DeploymentLine::of(model, one, now)).collect()
     };
     let environments = model
         .environments
         .values()
-        .map(|environment| EnvironmentPart {
-            name: environment.name.clone(),
-            deployments: of(&environment.name),
-        })
+        .map(|environment| EnvironmentPart { name: environment.name.clone(), deployments: of(&environment.name) })
         .collect();
     Environments { site, environments }.render()
 }
@@ -573,18 +558,11 @@ pub(super) fn deliveries(model: &Model, site: Site, hook: Option<String>, now: i
         .take(200)
         .map(|delivery| {
             let (status, class) = match &delivery.result {
-                DeliveryResult::Answered { status, .. } if (200..300).contains(status) => {
-                    (status.to_string(), "good")
-                }
+                DeliveryResult::Answered { status, .. } if (200..300).contains(status) => (status.to_string(), "good"),
                 DeliveryResult::Answered { status, .. } => (status.to_string(), "bad"),
                 DeliveryResult::Failed { why } => (why.clone(), "bad"),
             };
-            let action = delivery
-                .event
-                .action
-                .as_ref()
-                .map(|action| format!(".{action}"))
-                .unwrap_or_default();
+            let action = delivery.event.action.as_ref().map(|action| format!(".{action}")).unwrap_or_default();
             DeliveryLine {
                 id: delivery.id,
                 event: format!("{}{action}", delivery.event.event),
@@ -597,12 +575,7 @@ pub(super) fn deliveries(model: &Model, site: Site, hook: Option<String>, now: i
             }
         })
         .collect();
-    Deliveries {
-        site,
-        hook,
-        deliveries,
-    }
-    .render()
+    Deliveries { site, hook, deliveries }.render()
 }
 
 #[derive(Template)]
@@ -621,10 +594,7 @@ pub(super) fn commit(model: &Model, site: Site, name: &str, now: i64) -> Result<
     let sha = model.history.resolve(name).ok_or_else(Refusal::not_found)?;
     let commit = model.history.commit(&sha).ok_or_else(Refusal::not_found)?;
     let files = model.history.changes_of(&sha)?;
-    let (title, message) = commit
-        .message
-        .split_once('\n')
-        .unwrap_or((&commit.message, ""));
+    let (title, message) = commit.message.split_once('\n').unwrap_or((&commit.message, ""));
     Ok(CommitPage {
         site,
         title: title.to_owned(),

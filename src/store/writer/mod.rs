@@ -230,3 +230,88 @@ fn insert(
     added.last_id = id;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{DeliveryId, Timestamp};
+    use crate::engine::ports::{Sorted, Store};
+    use crate::store::{SqliteOptions, SqliteStore};
+
+    fn delivery(n: u32, body: &'static str) -> NewDelivery {
+        NewDelivery {
+            id: DeliveryId::new(format!("{:08x}-0000-4000-8000-{n:012x}", n.wrapping_mul(2_654_435_761))),
+            event: "push".into(),
+            body: bytes::Bytes::from_static(body.as_bytes()),
+            received_at: Timestamp(i64::from(n)),
+        }
+    }
+
+    async fn runs(store: &SqliteStore) -> i64 {
+        store.count("SELECT count(*) FROM runs").await
+    }
+
+    #[tokio::test]
+    async fn a_guid_is_known_from_memory_from_a_run_and_after_a_restart() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("plimsoll.db");
+        let store = SqliteStore::open(&path, SqliteOptions::default()).await.expect("opens");
+        for n in 0..200 {
+            assert_eq!(store.admit(delivery(n, "{}")).await, Ok(Admitted::Stored), "{n}");
+        }
+        assert_eq!(runs(&store).await, 3);
+        let again = SqliteStore::open(&path, SqliteOptions::default()).await.expect("opens beside the first");
+        for store in [&store, &again] {
+            for n in 0..200 {
+                assert_eq!(store.admit(delivery(n, "{}")).await, Ok(Admitted::Duplicate), "{n}");
+            }
+        }
+        assert_eq!(again.admit(delivery(7, "[]")).await, Ok(Admitted::Parked));
+    }
+
+    #[tokio::test]
+    async fn two_processes_on_one_file_know_each_others_guids() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("plimsoll.db");
+        let one = SqliteStore::open(&path, SqliteOptions::default()).await.expect("opens");
+        let two = SqliteStore::open(&path, SqliteOptions::default()).await.expect("opens");
+        for n in 0..150 {
+            let (first, second) = if n % 3 == 0 { (&one, &two) } else { (&two, &one) };
+            assert_eq!(first.admit(delivery(n, "{}")).await, Ok(Admitted::Stored), "{n}");
+            assert_eq!(second.admit(delivery(n, "{}")).await, Ok(Admitted::Duplicate), "{n}");
+        }
+        assert_eq!(one.unsorted(999).await.expect("reads").len(), 150);
+    }
+
+    #[tokio::test]
+    async fn a_run_goes_when_none_of_its_deliveries_is_left() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("plimsoll.db");
+        let store = SqliteStore::open(&path, SqliteOptions::default()).await.expect("opens");
+        for n in 0..64 {
+            store.admit(delivery(n, "{}")).await.expect("admits");
+            store.sort(vec![(delivery(n, "{}").id, Sorted::Events(vec![]))], Timestamp(0)).await.expect("sorts");
+        }
+        assert_eq!(runs(&store).await, 1);
+        store.prune(Timestamp(i64::MAX)).await.expect("prunes");
+        assert_eq!(store.count("SELECT count(*) FROM deliveries").await, 0);
+        for n in 0..64 {
+            assert_eq!(store.admit(delivery(n, "[]")).await, Ok(Admitted::Stored), "forgotten: {n}");
+        }
+        assert_eq!((runs(&store).await, store.count("SELECT count(*) FROM run_keys").await), (1, 64));
+        assert_eq!(store.admit(delivery(5, "[]")).await, Ok(Admitted::Duplicate));
+    }
+
+    #[tokio::test]
+    async fn a_body_of_the_largest_size_passes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store =
+            SqliteStore::open(&folder.path().join("plimsoll.db"), SqliteOptions::default()).await.expect("opens");
+        let body = bytes::Bytes::from(vec![b'x'; 26 << 20]);
+        let large = |n| NewDelivery { body: body.clone(), ..delivery(n, "") };
+        let (a, b, c) = tokio::join!(store.admit(large(1)), store.admit(large(2)), store.admit(large(3)));
+        assert_eq!((a, b, c), (Ok(Admitted::Stored), Ok(Admitted::Stored), Ok(Admitted::Stored)));
+        // Two of them already fill what is read at once.
+        assert_eq!(store.unsorted(9).await.expect("reads").len(), 3);
+    }
+}

@@ -1,0 +1,173 @@
+//! Needs and their facts on the wire, as sentences.
+
+use super::*;
+use crate::engine::ports::GitHub;
+use crate::github::script::{NOW, Play, Script};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn each_need_is_asked_for_where_github_answers_it() {
+    let github = Script::start(|_, _| Play::json(404, json!({"message": "Not Found"}))).await;
+    let (client, _) = github.client();
+    for need in [
+        Need::Repository,
+        Need::PolicyFile,
+        Need::FileAt { path: "a dir/ä.txt".to_owned(), sha: sha('a') },
+        Need::Pull { number: PullNumber(42) },
+        Need::PullFiles { number: PullNumber(42), head_sha: sha('a') },
+        Need::PullCommits { number: PullNumber(42), head_sha: sha('a') },
+        Need::PullReviews { number: PullNumber(42) },
+        Need::RecentPulls { since: NOW },
+        Need::Comments { number: PullNumber(42), since: NOW },
+        Need::Permission { login: Login::new("dependabot[bot]") },
+        Need::TeamMember { team: TeamSlug::new("acme/dba"), login: Login::new("ada") },
+        Need::Commit { name: "feature/till".to_owned() },
+        Need::Comparison { base: "v1".to_owned(), head: "feature/till".to_owned() },
+        Need::Run { run: RunId(7) },
+        Need::RunByKey { workflow: WorkflowFile::new("deploy.yml"), key: EffectKey::new("k"), since: NOW },
+    ] {
+        let fact = observe(&client, need.clone()).await;
+        let expected = match need {
+            Need::PolicyFile => Fact::PolicyFile(PolicyFile::Missing),
+            Need::TeamMember { .. } => Fact::TeamMember(false),
+            _ => Fact::Absent(Absence::NotFound),
+        };
+        assert_eq!(fact, expected);
+    }
+    insta::assert_snapshot!(github.lines().join("\n"), @r"
+    GET /repos/acme/shop
+    GET /repos/acme/shop/contents/.github%2Fplimsoll.yml
+    GET /repos/acme/shop/contents/a%20dir%2F%C3%A4.txt?ref=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    GET /repos/acme/shop/pulls/42
+    GET /repos/acme/shop/pulls/42/files?per_page=100
+    GET /repos/acme/shop/pulls/42/commits?per_page=100
+    GET /repos/acme/shop/pulls/42/reviews?per_page=100
+    GET /repos/acme/shop/pulls?state=all&sort=updated&direction=desc&per_page=100
+    GET /repos/acme/shop/issues/42/comments?since=2023-11-14T22%3A13%3A20Z&per_page=100
+    GET /repos/acme/shop/collaborators/dependabot%5Bbot%5D/permission
+    GET /orgs/acme/teams/dba/memberships/ada
+    GET /repos/acme/shop/commits/feature%2Ftill
+    GET /repos/acme/shop/compare/v1...feature%2Ftill?per_page=100
+    GET /repos/acme/shop/actions/runs/7
+    GET /repos/acme/shop/actions/workflows/deploy.yml/runs?event=workflow_dispatch&created=%3E%3D2023-11-14T22%3A12%3A20Z&per_page=100
+    ");
+}
+
+#[tokio::test]
+async fn names_that_would_lead_elsewhere_are_not_asked_for() {
+    let github = Script::start(|_, _| Play::json(200, json!({}))).await;
+    let (client, _) = github.client();
+    let compare = |base: &str, head: &str| Need::Comparison { base: base.to_owned(), head: head.to_owned() };
+    for need in [
+        Need::Commit { name: "..".to_owned() },
+        Need::Commit { name: String::new() },
+        Need::FileAt { path: ".".to_owned(), sha: sha('a') },
+        Need::Permission { login: Login::new("..") },
+        Need::TeamMember { team: TeamSlug::new("acme"), login: Login::new("ada") },
+        Need::TeamMember { team: TeamSlug::new("../x"), login: Login::new("ada") },
+        compare("main", ".."),
+        compare("main...evil", "main"),
+        Need::PolicyInForce,
+    ] {
+        let fact = observe(&client, need.clone()).await;
+        assert!(matches!(fact, Fact::Absent(_)), "{need:?}: {fact:?}");
+    }
+    assert!(github.lines().is_empty());
+}
+
+#[tokio::test]
+async fn a_policy_file_is_text_of_bounded_size_or_unusable() {
+    let file = |content: &[u8], size: u64| {
+        let content = base64::engine::general_purpose::STANDARD.encode(content);
+        let (one, two) = content.split_at(content.len() / 2);
+        json!({"type": "file", "encoding": "base64", "size": size, "content": format!("{one}\n{two}\n"), "sha": sha('b').as_str()})
+    };
+    let told = async |body: Value| {
+        let github = Script::start(move |_, _| Play::json(200, body.clone())).await;
+        observe(&github.client().0, Need::PolicyFile).await
+    };
+    let found = PolicyFile::Found { text: "version: 1 # ä\n".to_owned(), blob: sha('b') };
+    assert_eq!(told(file("version: 1 # ä\n".as_bytes(), 16)).await, Fact::PolicyFile(found));
+    let why = async |body| match told(body).await {
+        Fact::Absent(Absence::Unusable { message }) => message,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(why(file(b"\xff\xfe", 2)).await, "`.github/plimsoll.yml` is not text in UTF-8");
+    assert_eq!(why(file(b"x", 300_000)).await, "`.github/plimsoll.yml` is larger than 256 KiB");
+    assert_eq!(why(json!([{"type": "file", "name": "a"}])).await, "`.github/plimsoll.yml` is a directory");
+    assert_eq!(why(json!({"type": "submodule"})).await, "`.github/plimsoll.yml` is not a file");
+    let large = json!({"type": "file", "encoding": "none", "content": "", "size": 2});
+    assert_eq!(why(large).await, "`.github/plimsoll.yml` came in an unknown encoding");
+    let damaged = json!({"type": "file", "encoding": "base64", "content": "?", "size": 2});
+    assert_eq!(why(damaged).await, "`.github/plimsoll.yml` came damaged");
+}
+
+#[tokio::test]
+async fn a_comparison_is_read_page_by_page_and_its_files_once() {
+    let page = |digit: char, files: usize| {
+        let file = |n| json!({"filename": format!("{n}"), "status": "modified", "additions": 1, "deletions": 0});
+        json!({"status": "ahead", "total_commits": 2, "files": (0..files).map(file).collect::<Vec<_>>(),
+            "commits": [{"sha": sha(digit).as_str(), "parents": [{}], "author": {}, "committer": null,
+                "commit": {"message": "m", "author": {"name": "Ada", "email": "ada@example.org"}}}]})
+    };
+    let github = Script::start(move |seen, _| match seen.path.contains("page=2") {
+        true => Play::json(200, page('b', 0)),
+        false => Play::json(200, page('a', 300)).with("link", "<http://x.example/?page=2>; rel=\"next\""),
+    })
+    .await;
+    let (client, _) = github.client();
+    let need = Need::Comparison { base: "main".to_owned(), head: "v2".to_owned() };
+    let Fact::Comparison(comparison) = observe(&client, need).await else { panic!() };
+    assert_eq!((comparison.standing, comparison.total_commits), (Standing::Ahead, 2));
+    assert_eq!(comparison.commits.iter().map(|c| c.sha.clone()).collect::<Vec<_>>(), [sha('a'), sha('b')]);
+    assert_eq!((comparison.files.files.len(), comparison.files.cut), (300, true));
+    let ada = Person { login: None, name: "Ada".to_owned(), email: "ada@example.org".to_owned() };
+    assert_eq!((comparison.commits[0].parents, &comparison.commits[0].author), (1, &ada));
+}
+
+#[tokio::test]
+async fn recent_pull_requests_end_where_nothing_changed_since() {
+    let pull = |number: u32, second: u32| {
+        json!({"number": number, "state": "open", "updated_at": format!("2023-11-14T22:13:{second}Z"),
+            "head": {"ref": "x", "sha": sha('a').as_str()}, "base": {"ref": "main", "sha": sha('b').as_str()}})
+    };
+    let list = json!([pull(3, 30), pull(2, 20), pull(1, 19)]);
+    let github = Script::start(move |_, _| Play::json(200, list.clone())).await;
+    let Fact::RecentPulls(pulls) = observe(&github.client().0, Need::RecentPulls { since: NOW }).await else {
+        panic!()
+    };
+    assert_eq!(pulls.iter().map(|pull| pull.number.0).collect::<Vec<_>>(), [3, 2]);
+}
+
+#[tokio::test]
+async fn only_an_active_member_is_a_member() {
+    for (state, member) in [("active", true), ("pending", false)] {
+        let github = Script::start(move |_, _| Play::json(200, json!({"state": state, "role": "member"}))).await;
+        let need = Need::TeamMember { team: TeamSlug::new("acme/dba"), login: Login::new("ada") };
+        assert_eq!(observe(&github.client().0, need).await, Fact::TeamMember(member));
+    }
+}
+
+#[tokio::test]
+async fn a_fact_that_holds_something_else_is_unusable() {
+    let github = Script::start(|_, _| {
+        Play::json(
+            200,
+            json!({"number": 1, "updated_at": "2023-11-14T22:13:20Z",
+            "head": {"ref": "x", "sha": "short"}, "base": {"ref": "main", "sha": "short"}}),
+        )
+    })
+    .await;
+    let told = observe(&github.client().0, Need::Pull { number: PullNumber(1) }).await;
+    let message = "`head.sha` does not hold what it should".to_owned();
+    assert_eq!(told, Fact::Absent(Absence::Unusable { message }));
+}
+
+async fn observe(client: &Client, need: Need) -> Fact {
+    let shop = RepoName::parse("acme/shop").unwrap();
+    client.observe(InstallationId(8), &shop, &need).await.unwrap()
+}
+
+fn sha(digit: char) -> Sha {
+    Sha::parse(&digit.to_string().repeat(40)).unwrap()
+}

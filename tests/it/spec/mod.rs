@@ -1,0 +1,200 @@
+//! Behaviours as sentences, through the HTTP door: a signed webhook goes in, the real client speaks to the sandbox
+//! GitHub on localhost, SQLite keeps the state. A test fails if GitHub saw a write that the test did not expect.
+
+mod bad_input;
+mod budget;
+mod delivery;
+mod pull_requests;
+
+use plimsoll::app::{self, RunningApp};
+use plimsoll::config::{LogFormat, LogSettings, Settings};
+use plimsoll::domain::ids::{Subject, Timestamp};
+use plimsoll::engine::ports::{Parked, Store};
+use plimsoll::engine::query;
+use plimsoll::sandbox::model::{Comment, RunTimes};
+use plimsoll::sandbox::{Sandbox, SandboxOptions, World};
+use plimsoll::store::{SqliteOptions, SqliteStore};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// How long a behaviour may take until it counts as not happening.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A GitHub with the shop, and the service beside it.
+struct Town {
+    github: Sandbox,
+    app: Option<RunningApp>,
+    store: Arc<SqliteStore>,
+    stop: CancellationToken,
+    door: String,
+    looked_at_writes: bool,
+    _folder: tempfile::TempDir,
+}
+
+impl Town {
+    /// Both running, nothing has happened yet.
+    async fn open() -> Self {
+        Self::open_with(SandboxOptions::default()).await
+    }
+
+    async fn open_with(options: SandboxOptions) -> Self {
+        let run_times = RunTimes { queued_ms: 30, running_ms: 60, ..options.run_times };
+        let options = SandboxOptions { world: World::Made, run_times, ..options };
+        let github = tokio::task::spawn_blocking(move || Sandbox::start(options)).await.unwrap().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(&github, folder.path());
+        let store = Arc::new(SqliteStore::open(&settings.database, SqliteOptions::default()).await.unwrap());
+        let stop = CancellationToken::new();
+        let app = app::start_on(&settings, store.clone(), stop.clone()).await.unwrap();
+        let door = format!("http://{}/github/webhook", app.address);
+        github.set_hook(&door, &github.webhook_secret());
+        Self { github, app: Some(app), store, stop, door, looked_at_writes: false, _folder: folder }
+    }
+
+    /// Waits until something can be seen.
+    async fn until<T>(&self, what: &str, mut seen: impl FnMut(&Sandbox) -> Option<T>) -> T {
+        let began = Instant::now();
+        loop {
+            if let Some(found) = seen(&self.github) {
+                return found;
+            }
+            assert!(began.elapsed() < PATIENCE, "it did not happen that {what}\n{}", self.told());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits until every delivery was taken and nothing is left to do at once.
+    async fn quiet(&self) {
+        let began = Instant::now();
+        let mut quiet_since = None;
+        loop {
+            let github = self.github.now();
+            let delivered = self.github.wait_delivered(Duration::from_millis(1));
+            let counts = self.store.counts(Timestamp(github)).await.unwrap();
+            let waiting = counts.deliveries_unsorted + counts.arrivals_waiting + counts.effects_planned;
+            let running = self.github.runs().iter().any(|run| run.state.conclusion().is_none());
+            if delivered && waiting == 0 && counts.effects_in_flight == 0 && !running {
+                let since = *quiet_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > Duration::from_millis(150) {
+                    return;
+                }
+            } else {
+                quiet_since = None;
+            }
+            assert!(began.elapsed() < PATIENCE, "it did not become quiet: {counts:?}\n{}", self.told());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The requests so far, for a failing test's message.
+    fn told(&self) -> String {
+        let lines: Vec<String> = self.github.requests().iter().map(|r| format!("{} {}", r.status, r.line())).collect();
+        lines.join("\n")
+    }
+
+    /// Compares the writes that GitHub saw since the last look, counted by route, with those expected.
+    fn expect_writes(&mut self, expected: &[(&str, usize)]) {
+        self.looked_at_writes = true;
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        for request in self.github.requests().iter().filter(|r| r.writes()) {
+            let route = request.route.unwrap_or("no such route").trim_start_matches("/repos/{owner}/{repo}");
+            *seen.entry(format!("{} {route}", request.method)).or_default() += 1;
+        }
+        let expected: BTreeMap<String, usize> = expected.iter().map(|(line, n)| ((*line).to_owned(), *n)).collect();
+        assert_eq!(seen, expected, "the writes that GitHub saw\n{}", self.told());
+        self.github.clear_requests();
+    }
+
+    /// How many requests GitHub has answered since the last look, tokens left out.
+    fn requests(&self) -> usize {
+        self.github.requests().iter().filter(|r| !r.path.ends_with("/access_tokens")).count()
+    }
+
+    /// Opens the shop's first pull request as Ada and waits for its checks.
+    async fn opened(&mut self) -> u64 {
+        let number = self
+            .github
+            .open_pull("cheaper-search", "feat(api): find goods by name", "People look by first letters.", "ada")
+            .unwrap();
+        self.quiet().await;
+        number
+    }
+
+    fn checks(&self, number: u64) -> BTreeMap<String, (String, String)> {
+        let head = self.github.head_sha(number).unwrap();
+        let runs = self.github.check_runs(&head);
+        let shown = |c: plimsoll::sandbox::model::CheckRun| {
+            (c.name, (c.conclusion.unwrap_or(c.status), c.title.unwrap_or_default()))
+        };
+        runs.into_iter().map(shown).collect()
+    }
+
+    /// Plimsoll's comments on a pull request, oldest first.
+    fn comments(&self, number: u64) -> Vec<Comment> {
+        let mut comments = self.github.comments(number);
+        comments.retain(|comment| comment.author.ends_with("[bot]"));
+        comments
+    }
+
+    /// Comments, waits for quiet, and gives the answer's text.
+    async fn command(&mut self, number: u64, login: &str, body: &str) -> String {
+        let asked = self.github.comment(number, login, body).unwrap();
+        self.until(&format!("`{body}` of {login} is answered"), |github| {
+            github.comments(number).into_iter().find(|c| c.author.ends_with("[bot]") && c.id > asked).map(|_| ())
+        })
+        .await;
+        self.quiet().await;
+        let answer = self.comments(number).into_iter().find(|c| c.id > asked).unwrap();
+        answer.body.split("<!--").next().unwrap_or_default().trim().to_owned()
+    }
+
+    /// Commits that an environment's deployments succeeded with, oldest first.
+    fn succeeded(&self, environment: &str) -> Vec<String> {
+        let mut found: Vec<(u64, String)> = Vec::new();
+        for (deployment, statuses) in self.github.deployments() {
+            if deployment.environment == environment && statuses.iter().any(|s| s.state == "success") {
+                found.push((deployment.id, deployment.sha));
+            }
+        }
+        found.sort();
+        found.into_iter().map(|(_, sha)| sha).collect()
+    }
+
+    async fn parked(&self) -> Vec<Parked> {
+        query::parked(&*self.store).await.unwrap()
+    }
+
+    async fn journal(&self, subject: &str) -> Vec<String> {
+        let subject = Subject::parse(subject).unwrap();
+        query::journal(&*self.store, &subject).await.unwrap().into_iter().map(|line| line.text).collect()
+    }
+
+    async fn close(mut self) {
+        assert!(std::mem::replace(&mut self.looked_at_writes, true), "the test never said which writes it expects");
+        self.stop.cancel();
+        if let Some(app) = self.app.take() {
+            app.ended().await.unwrap();
+        }
+        let github = self.github;
+        tokio::task::spawn_blocking(move || github.stop()).await.unwrap();
+    }
+}
+
+fn settings(github: &Sandbox, folder: &std::path::Path) -> Settings {
+    Settings {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        database: folder.join("plimsoll.db"),
+        github_api_url: github.base_url(),
+        github_web_url: github.base_url(),
+        app_id: github.client_id(),
+        private_key: github.private_key_pem().into(),
+        webhook_secrets: vec![github.webhook_secret().into()],
+        log: LogSettings { format: LogFormat::Human, filter: "error".to_owned() },
+        retention: Duration::from_secs(3_600),
+        request_timeout: Duration::from_secs(9),
+        shutdown_grace: Duration::from_secs(5),
+    }
+}
