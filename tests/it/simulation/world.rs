@@ -284,7 +284,9 @@ impl World {
         match doing.future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(true)) => worker.idle = None,
             Poll::Ready(Ok(false)) => worker.idle = Some((changes, now)),
-            Poll::Ready(Err(error)) => {
+            // The lane was lost to somebody else; the engine claims again.
+            Poll::Ready(Err(StoreError::Conflict { .. })) => worker.idle = None,
+            Poll::Ready(Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. }))) => {
                 worker.idle = Some((changes, now));
                 self.scene.lock().broke(invariants::NOTHING_IS_LOST, format!("{:?} failed: {error}", worker.job));
             }
