@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::json::object;
 use super::{Model, Refusal};
 
 const OUTPUT_CHARS_MAX: usize = 65_535;
@@ -166,7 +167,10 @@ impl Model {
     }
 
     fn suite_event(&mut self, sha: &str, action: &str, by: &str, now: i64) {
-        let payload = json!({ "check_suite": self.suite_json(sha) });
+        if !self.hears("check_suite") {
+            return;
+        }
+        let payload = object([("check_suite", self.suite_json(sha))]);
         self.send("check_suite", Some(action), payload, by, now);
     }
 
@@ -294,14 +298,16 @@ impl Model {
             return;
         };
         let sha = run.head_sha.clone();
-        let mut shown = self.check_run_json(run);
-        shown["check_suite"] = self.suite_brief_json(&run.head_sha);
-        let mut payload = json!({ "check_run": shown });
-        if let Some(identifier) = identifier {
-            payload["requested_action"] = json!({ "identifier": identifier });
-        }
         let bot = self.app.bot_login();
-        self.send("check_run", Some(action), payload, by.unwrap_or(&bot), now);
+        if self.hears("check_run") {
+            let mut shown = self.check_run_json(run);
+            shown["check_suite"] = self.suite_brief_json(&run.head_sha);
+            let mut payload = object([("check_run", shown)]);
+            if let Some(identifier) = identifier {
+                payload["requested_action"] = json!({ "identifier": identifier });
+            }
+            self.send("check_run", Some(action), payload, by.unwrap_or(&bot), now);
+        }
         let suite_is_done = action == "completed"
             && self.manners.requests_suites
             && self.check_runs_of(&sha, true).iter().all(|run| run.status == "completed" && !run.asked_again);

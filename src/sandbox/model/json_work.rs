@@ -210,10 +210,10 @@ impl Model {
             "rerun_url": format!("{url}/rerun"),
             "workflow_url": self.repository_url(&format!("/actions/workflows/{}", run.workflow_id)),
             "head_commit": self.simple_commit_json(&run.head_sha),
-            "repository": repository,
-            "head_repository": repository,
         });
         extend(&mut shown, more);
+        shown["head_repository"] = repository.clone();
+        shown["repository"] = repository;
         shown
     }
 }
