@@ -4,7 +4,8 @@
 
 use crate::config::{self, Flags, GITHUB_API_URL, LogFlags, LogSettings, Refusal, Settings, World};
 use crate::domain::ids::{Span, Timestamp};
-use crate::engine::ports::{Clock, Holder, Store};
+use crate::engine::janitor::Janitor;
+use crate::engine::ports::{Clock, GitHubError, Holder, Store};
 use crate::engine::run::{Bell, Engine, Pace};
 use crate::github::{Client, ClientProblem, ClientSettings, Interpreter, Secrets};
 use crate::store::{SqliteOptions, SqliteStore};
@@ -146,6 +147,7 @@ pub async fn start_on<S: Store + 'static, C: Clock + 'static>(
         TcpListener::bind(settings.listen).await.with_context(|| format!("cannot listen on {}", settings.listen))?;
     let address = listener.local_addr().context("the listener has no address")?;
 
+    let (client, clock_for_janitor) = (github.clone(), clock.clone());
     let bell = Bell::default();
     let engine = Engine {
         store: store.clone(),
@@ -180,6 +182,7 @@ pub async fn start_on<S: Store + 'static, C: Clock + 'static>(
 
     // The workers have a token of their own, so that one that broke down can be told from a stop that was asked for.
     let workers_stop = stop.child_token();
+    tokio::spawn(look_after(client, clock_for_janitor, workers_stop.clone()));
     let grace = settings.shutdown_grace;
     let serving = tokio::spawn(web::server::serve(listener, router, limits, stop.clone()));
     let working = tokio::spawn(engine.run(workers_stop.clone()));
@@ -194,6 +197,21 @@ pub async fn start_on<S: Store + 'static, C: Clock + 'static>(
         Ok(())
     });
     Ok(RunningApp { address, running })
+}
+
+/// Says as whom the service speaks, then asks again for deliveries that did not arrive.
+async fn look_after<C: Clock>(client: Client, clock: Arc<C>, stop: CancellationToken) {
+    match client.app_identity().await {
+        Ok(app) => tracing::info!(app = app.slug, "GitHub knows the App"),
+        Err(GitHubError::Refused { message, .. }) => {
+            tracing::error!(
+                message,
+                "GitHub does not accept the App: its id and its private key do not belong together"
+            );
+        }
+        Err(error) => tracing::warn!(%error, "GitHub did not say who the App is"),
+    }
+    Janitor::default().run(&client, &*clock, stop).await;
 }
 
 /// Lets the door and the workers finish, and cuts what takes longer: its effects stay marked in flight.

@@ -86,6 +86,27 @@ pub enum GitHubError {
     Uncertain { what: String, message: String },
 }
 
+/// Knows which deliveries GitHub could not bring, and has it try again.
+pub trait Deliveries: Send + Sync {
+    /// Deliveries attempted since a moment that no attempt has brought home, oldest first.
+    fn failed(&self, since: Timestamp) -> impl Future<Output = Result<Vec<FailedDelivery>, GitHubError>> + Send;
+
+    /// Asks GitHub to deliver once more; it does so soon, under the same GUID.
+    fn redeliver(&self, attempt: u64) -> impl Future<Output = Result<(), GitHubError>> + Send;
+}
+
+/// A delivery that no attempt has brought home.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedDelivery {
+    /// Names the newest attempt, for [`Deliveries::redeliver`].
+    pub attempt: u64,
+    /// The GUID, which all attempts share.
+    pub id: DeliveryId,
+    pub event: String,
+    /// When the newest attempt was made.
+    pub at: Timestamp,
+}
+
 // ---------------------------------------------------------------- the store
 
 /// Why the store did not do it. After an error nothing of the call has happened, except with `Unavailable`, where a

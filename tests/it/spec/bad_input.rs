@@ -46,7 +46,12 @@ async fn missing_headers_wrong_types_and_giants_are_refused_with_a_reason() {
     let signed = ("x-hub-signature-256", signature.as_str());
     let (status, text) = post(&town, &[signed, ("content-type", "application/json")], b"{}").await;
     assert_eq!(status, 400, "{text}");
-    let form = [signed, ("content-type", "application/x-www-form-urlencoded"), ("x-github-event", "ping"), ("x-github-delivery", "2")];
+    let form = [
+        signed,
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("x-github-event", "ping"),
+        ("x-github-delivery", "2"),
+    ];
     let (status, text) = post(&town, &form, b"{}").await;
     assert_eq!(status, 415, "{text}");
     assert!(text.contains("application/json"), "{text}");
@@ -61,7 +66,10 @@ async fn missing_headers_wrong_types_and_giants_are_refused_with_a_reason() {
 async fn what_is_no_json_is_parked_and_an_unknown_event_is_dropped() {
     let mut town = Town::open().await;
     assert_eq!(signed(&town, "pull_request", "guid-1", b"this is no json").await.0, 202);
-    assert_eq!(signed(&town, "sponsorship", "guid-2", b"{\"action\":\"created\",\"installation\":{\"id\":1}}").await.0, 202);
+    assert_eq!(
+        signed(&town, "sponsorship", "guid-2", b"{\"action\":\"created\",\"installation\":{\"id\":1}}").await.0,
+        202
+    );
     assert_eq!(signed(&town, "no_such_event", "guid-3", b"{}").await.0, 202);
     assert_eq!(signed(&town, "pull_request", "guid-4", b"{\"action\":\"opened\"}").await.0, 202);
     town.quiet().await;
@@ -89,7 +97,11 @@ async fn the_same_delivery_twice_is_taken_once_and_with_other_bytes_it_is_parked
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_in_the_middle_is_a_fact_and_not_the_end() {
     let mut town = Town::open().await;
-    town.github.add_fault(Fault::always("GET", "/repos/*/pulls/*/files*", Trouble::status(403, "Resource not accessible by integration")));
+    town.github.add_fault(Fault::always(
+        "GET",
+        "/repos/*/pulls/*/files*",
+        Trouble::status(403, "Resource not accessible by integration"),
+    ));
     let number = town.opened().await;
     assert_eq!(town.parked().await.len(), 0);
     let comment = town.comments(number).remove(0).body;

@@ -56,8 +56,14 @@ impl Town {
         let run_times = RunTimes { queued_ms: 30, running_ms: 60, ..options.run_times };
         let options = SandboxOptions { world: World::Made, run_times, ..options };
         let github = tokio::task::spawn_blocking(move || Sandbox::start(options)).await.unwrap().unwrap();
+        Self::beside(github, 0).await
+    }
+
+    /// The service beside a GitHub that is there already, at a port of this machine; 0 takes a free one.
+    async fn beside(github: Sandbox, port: u16) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let settings = settings(&github, folder.path());
+        let settings =
+            Settings { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), ..settings(&github, folder.path()) };
         let store = Arc::new(SqliteStore::open(&settings.database, SqliteOptions::default()).await.unwrap());
         let clock = Arc::new(MovedClock::default());
         let stop = CancellationToken::new();

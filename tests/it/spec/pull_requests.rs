@@ -143,7 +143,24 @@ async fn a_lost_delivery_of_a_pull_request_is_found_by_the_sweep() {
         at: Timestamp(town.github.now()),
     };
     town.store.arrive(arrival).await.unwrap();
-    town.until("the edited title is judged", |_| (town.checks(number)["plimsoll/policy"].0 == "failure").then_some(())).await;
+    town.until("the edited title is judged", |_| (town.checks(number)["plimsoll/policy"].0 == "failure").then_some(()))
+        .await;
+    town.looked_at_writes = true;
+    town.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_that_came_while_nobody_listened_are_asked_for_again() {
+    let github = tokio::task::spawn_blocking(|| Sandbox::start(SandboxOptions::default())).await.unwrap().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    github.set_hook(&format!("http://127.0.0.1:{port}/github/webhook"), &github.webhook_secret());
+    let number = github.open_pull("cheaper-search", "feat(api): find goods", "By first letters.", "ada").unwrap();
+    assert!(github.wait_delivered(Duration::from_secs(10)));
+    let mut town = Town::beside(github, port).await;
+    town.until("the pull request is judged", |github| {
+        (github.check_runs(&github.head_sha(number)?).len() == 2).then_some(())
+    })
+    .await;
     town.looked_at_writes = true;
     town.close().await;
 }
