@@ -273,6 +273,8 @@ fn keep_counts(pull: &mut PullSnapshot, known: Option<&PullSnapshot>) {
 
 /// When the clock must call: only while the policy is awaited; all else comes by signal or by the sweep.
 pub fn wake_at(state: &PullState, now: Timestamp) -> Option<Timestamp> {
-    let waiting = state.pull.is_some() && (1..POLICY_TRIES).contains(&state.policy_tries);
+    // One that was closed meanwhile is not judged, so nobody would ever count the tries on.
+    let is_judged = state.pull.as_ref().is_some_and(|pull| is_judged(state, pull));
+    let waiting = is_judged && (1..POLICY_TRIES).contains(&state.policy_tries);
     waiting.then(|| now.plus(Span::minutes(1 << state.policy_tries.min(6))))
 }

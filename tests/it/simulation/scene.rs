@@ -181,6 +181,8 @@ pub struct Scene {
     pub crash: bool,
     /// Counts writes to the store, so that idle workers know when to look again.
     pub changes: u64,
+    /// Deliveries may wait to be sorted.
+    pub unsorted: bool,
     pub broken: Option<Broken>,
     pub record: Record,
     pub trace: bool,

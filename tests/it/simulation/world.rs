@@ -143,6 +143,7 @@ impl World {
             nap: None,
             crash: false,
             changes: 0,
+            unsorted: true,
             broken: None,
             record: Record::default(),
             trace: wish.trace,
@@ -246,11 +247,15 @@ impl World {
         if scene.model.next_tick_at().is_some_and(due) {
             next.push(Next::Tick);
         }
+        // Polling those that will find nothing costs most of a world's time.
+        let first_due = at_once(self.store.next_due(Timestamp(i64::MIN))).ok().flatten();
         for (i, instance) in self.instances.iter().enumerate().filter(|(_, instance)| instance.up_at <= now) {
+            let is_due = first_due.is_some_and(|at| at.0 <= now + instance.skew);
             for (w, worker) in instance.workers.iter().enumerate() {
-                let ready = match &worker.doing {
-                    Some(doing) => doing.wake_at <= now,
-                    None => worker.idle != Some((scene.changes, now)),
+                let ready = match (&worker.doing, worker.job) {
+                    (Some(doing), _) => doing.wake_at <= now,
+                    (None, Job::Sort) => scene.unsorted,
+                    (None, Job::Turn | Job::Effect) => is_due && worker.idle != Some((scene.changes, now)),
                 };
                 if ready {
                     next.push(Next::Worker(i, w));
@@ -283,7 +288,12 @@ impl World {
         });
         match doing.future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(true)) => worker.idle = None,
-            Poll::Ready(Ok(false)) => worker.idle = Some((changes, now)),
+            Poll::Ready(Ok(false)) => {
+                worker.idle = Some((changes, now));
+                if worker.job == Job::Sort {
+                    self.scene.lock().unsorted = false;
+                }
+            }
             // The lane was lost to somebody else; the engine claims again.
             Poll::Ready(Err(StoreError::Conflict { .. })) => worker.idle = None,
             Poll::Ready(Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. }))) => {
@@ -356,6 +366,7 @@ impl World {
             let _ = at_once(self.store.admit(delivery));
         }
         scene.changes += 1;
+        scene.unsorted = true;
     }
 
     /// Moves the clock to what comes next; false when the world is at rest, or will never be.
