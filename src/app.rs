@@ -22,10 +22,6 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Lanes that may make their turns at the same time.
-const TURNS: usize = 4;
-/// Effects that may be under way at the same time; GitHub asks for few.
-const EFFECTS: usize = 4;
 /// How long idle workers sleep when nobody wakes them.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -157,8 +153,8 @@ pub async fn start_on<S: Store + 'static, C: Clock + 'static>(
         bell: bell.clone(),
         pace: Pace {
             holder: holder(&*clock),
-            turns: TURNS,
-            effects: EFFECTS,
+            turns: settings.workers,
+            effects: settings.workers,
             idle: IDLE,
             keep: Span(u64::try_from(settings.retention.as_millis()).unwrap_or(u64::MAX)),
         },
@@ -329,6 +325,7 @@ mod tests {
             private_key: SecretString::from(include_str!("../tests/fixtures/app-key-pkcs1.pem")),
             webhook_secrets: vec![secret()],
             log: LogSettings { format: config::LogFormat::Human, filter: "info".to_owned() },
+            workers: 4,
             retention: Duration::from_secs(86_400),
             request_timeout: Duration::from_secs(5),
             shutdown_grace: Duration::from_secs(5),

@@ -38,6 +38,8 @@ pub struct Settings {
     /// Never empty. A delivery signed with any of them is taken, so that a secret can be changed without a gap.
     pub webhook_secrets: Vec<SecretString>,
     pub log: LogSettings,
+    /// Lanes, and effects, that are worked on at the same time. 0: deliveries are kept and nothing is done with them.
+    pub workers: usize,
     /// How long bodies of deliveries, ended effects and journal lines are kept.
     pub retention: Duration,
     /// How long a request may take to arrive, and then to be answered.
@@ -109,6 +111,11 @@ pub struct Flags {
     #[command(flatten)]
     pub log: LogFlags,
 
+    /// Pull requests and pipelines that are worked on at the same time. 0 only keeps deliveries, for later or for another
+    /// process on the same database [env: PLIMSOLL_WORKERS] [default: 4]
+    #[arg(long, value_name = "NUMBER")]
+    pub workers: Option<String>,
+
     /// Days for which bodies of deliveries, ended effects and journal lines are kept
     /// [env: PLIMSOLL_RETENTION_DAYS] [default: 30]
     #[arg(long, value_name = "DAYS")]
@@ -179,6 +186,7 @@ pub fn read(flags: &Flags, world: &World) -> Result<Settings, Refusal> {
     let private_key = values::private_key(&mut sources, flags);
     let webhook_secrets = values::webhook_secrets(&mut sources, flags);
     let log = values::log(&mut sources, &flags.log);
+    let workers = values::workers(&mut sources, flags);
     let retention = values::retention(&mut sources, flags);
     let request_timeout = values::request_timeout(&mut sources, flags);
     let shutdown_grace = values::shutdown_grace(&mut sources, flags);
@@ -192,6 +200,7 @@ pub fn read(flags: &Flags, world: &World) -> Result<Settings, Refusal> {
             private_key: private_key?,
             webhook_secrets: webhook_secrets?,
             log: log?,
+            workers: workers?,
             retention: retention?,
             request_timeout: request_timeout?,
             shutdown_grace: shutdown_grace?,

@@ -137,6 +137,7 @@ impl Sandbox {
             private_key: SecretString::from(github.private_key_pem()),
             webhook_secrets: vec![SecretString::from(github.webhook_secret())],
             log,
+            workers: 4,
             retention: Duration::from_secs(30 * 24 * 60 * 60),
             request_timeout: Duration::from_secs(9),
             shutdown_grace: Duration::from_secs(5),

@@ -11,7 +11,7 @@ use toml::Value;
 pub struct Key(pub &'static str);
 
 /// Every key that the settings file may hold.
-pub const KEYS: [Key; 13] = [
+pub const KEYS: [Key; 14] = [
     Key("listen"),
     Key("database"),
     Key("github_api_url"),
@@ -22,6 +22,7 @@ pub const KEYS: [Key; 13] = [
     Key("webhook_secret_file"),
     Key("log_format"),
     Key("log_level"),
+    Key("workers"),
     Key("retention_days"),
     Key("request_timeout"),
     Key("shutdown_grace"),

@@ -67,6 +67,7 @@ fn three_settings_are_enough() {
     assert_eq!(settings.github_api_url, "https://api.github.com");
     assert_eq!(settings.github_web_url, "https://github.com");
     assert_eq!(settings.log, LogSettings { format: LogFormat::Human, filter: "info".to_owned() });
+    assert_eq!(settings.workers, 4);
     assert_eq!(settings.retention, Duration::from_secs(30 * 24 * 60 * 60));
     assert_eq!(settings.request_timeout, Duration::from_secs(9));
     assert_eq!(settings.shutdown_grace, Duration::from_secs(20));
@@ -97,6 +98,7 @@ fn everything_that_is_wrong_is_said_at_once_and_no_secret_is_shown() {
             ("PLIMSOLL_WEBHOOK_SECRET", "hunter2,0123456789abcdef"),
             ("PLIMSOLL_LOG_FORMAT", "xml"),
             ("PLIMSOLL_LOG_LEVEL", "loud"),
+            ("PLIMSOLL_WORKERS", "all"),
             ("PLIMSOLL_RETENTION_DAYS", "2"),
             ("PLIMSOLL_REQUEST_TIMEOUT", "5 minutes"),
             ("PLIMSOLL_SHUTDOWN_GRACE", "-1"),
@@ -105,7 +107,7 @@ fn everything_that_is_wrong_is_said_at_once_and_no_secret_is_shown() {
     .refusal();
     assert!(!refusal.contains("hunter2") && !refusal.contains("MIIE"));
     assert_snapshot!(refusal, @r#"
-    12 settings are missing or wrong:
+    13 settings are missing or wrong:
       - listen (from PLIMSOLL_LISTEN): `3000` is not an address with a port. Write it as 127.0.0.1:3000 or [::]:3000.
       - database (from DATABASE_URL): /nowhere/plimsoll.db cannot be used: permission denied. Name a file in a folder that exists and that this user may write.
       - github_api_url (from PLIMSOLL_GITHUB_API_URL): `http://github.example/api/v3` would send tokens unencrypted; http is taken for this machine (127.0.0.1, localhost) only. Write it as https://HOST, with the path if it has one.
@@ -115,6 +117,7 @@ fn everything_that_is_wrong_is_said_at_once_and_no_secret_is_shown() {
       - webhook_secret (from PLIMSOLL_WEBHOOK_SECRET): secret 1 of 2 has 7 bytes and can be guessed. Use 16 bytes or more, for instance from `openssl rand -hex 32`.
       - log_format (from PLIMSOLL_LOG_FORMAT): `xml` is not a format. Write `human` or `json`.
       - log_level (from PLIMSOLL_LOG_LEVEL): `loud` does not say how much to log: it is neither a level nor a directive. Write error, warn, info, debug or trace, or directives such as `info,plimsoll=debug`.
+      - workers (from PLIMSOLL_WORKERS): `all` is not a number from 0 to 64. GitHub asks for few requests at a time: 4 is good for nearly everybody.
       - retention_days (from PLIMSOLL_RETENTION_DAYS): `2` is not a number of days from 4 to 3650. GitHub can deliver again for 3 days, so keep at least 4.
       - request_timeout (from PLIMSOLL_REQUEST_TIMEOUT): `5 minutes` is not a time from 1 s to 60 s. Write it as 9s, 500ms or 2m.
       - shutdown_grace (from PLIMSOLL_SHUTDOWN_GRACE): `-1` is not a time from 0 s to 600 s. Write it as 9s, 500ms or 2m.
@@ -197,6 +200,7 @@ fn every_key_of_the_settings_file_is_read() {
         webhook_secret_file = "s"
         log_format = "json"
         log_level = "info,plimsoll=debug"
+        workers = 0
         retention_days = 90
         request_timeout = "2500ms"
         shutdown_grace = 0
@@ -219,6 +223,7 @@ fn every_key_of_the_settings_file_is_read() {
             format: Json,
             filter: "info,plimsoll=debug",
         },
+        workers: 0,
         retention: 7776000s,
         request_timeout: 2.5s,
         shutdown_grace: 0ns,

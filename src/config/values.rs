@@ -16,6 +16,9 @@ const SECRET_BYTES_MIN: usize = 16;
 /// GitHub redelivers what is up to 3 days old; what is kept shorter could be taken twice.
 const RETENTION_DAYS_MIN: u64 = 4;
 
+/// More requests at a time than this are what GitHub calls abuse.
+const WORKERS_MAX: usize = 64;
+
 pub(super) fn listen(sources: &mut Sources, flags: &Flags) -> Option<SocketAddr> {
     let key = Key("listen");
     let flag = flags.listen.as_deref();
@@ -302,6 +305,22 @@ pub(super) fn log(sources: &mut Sources, flags: &LogFlags) -> Option<LogSettings
         },
     };
     Some(LogSettings { format: format?, filter: filter? })
+}
+
+pub(super) fn workers(sources: &mut Sources, flags: &Flags) -> Option<usize> {
+    let key = Key("workers");
+    let Some(found) = sources.find(key, flags.workers.as_deref()) else { return Some(4) };
+    let number = found.text.trim().parse().ok().filter(|number| *number <= WORKERS_MAX);
+    if number.is_none() {
+        let what = format!("`{}` is not a number from 0 to {WORKERS_MAX}.", shown(&found.text));
+        sources.wrong(
+            key,
+            &found.from,
+            what,
+            "GitHub asks for few requests at a time: 4 is good for nearly everybody.",
+        );
+    }
+    number
 }
 
 pub(super) fn retention(sources: &mut Sources, flags: &Flags) -> Option<Duration> {

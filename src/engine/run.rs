@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Debug)]
 pub struct Pace {
     pub holder: Holder,
-    /// Lanes that may make their turns at the same time.
+    /// Lanes that may make their turns at the same time. 0: deliveries are not even sorted.
     pub turns: usize,
     /// Effects that may be under way at the same time.
     pub effects: usize,
@@ -72,7 +72,9 @@ where
     pub async fn run(self, stop: CancellationToken) {
         let engine = Arc::new(self);
         let mut workers = JoinSet::new();
-        workers.spawn(engine.clone().sorter(stop.clone()));
+        if engine.pace.turns > 0 {
+            workers.spawn(engine.clone().sorter(stop.clone()));
+        }
         for _ in 0..engine.pace.turns {
             workers.spawn(engine.clone().turner(stop.clone()));
         }

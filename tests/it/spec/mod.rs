@@ -219,6 +219,7 @@ fn settings(github: &Sandbox, folder: &std::path::Path) -> Settings {
         private_key: github.private_key_pem().into(),
         webhook_secrets: vec![github.webhook_secret().into()],
         log: LogSettings { format: LogFormat::Human, filter: "error".to_owned() },
+        workers: 4,
         retention: Duration::from_secs(3_600),
         request_timeout: Duration::from_secs(9),
         shutdown_grace: Duration::from_secs(5),
