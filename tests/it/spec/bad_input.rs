@@ -157,3 +157,47 @@ async fn a_broken_policy_on_the_default_branch_leaves_the_last_good_one_in_force
     town.looked_at_writes = true;
     town.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_published_payload_is_taken_at_the_door_and_none_is_parked() {
+    let mut town = Town::open().await;
+    for (n, (event, payload)) in crate::payloads::examples().into_iter().enumerate() {
+        let body = payload.to_string();
+        let (status, text) = signed(&town, &event, &format!("example-{n}"), body.as_bytes()).await;
+        assert_eq!(status, 202, "{event}: {text}");
+    }
+    town.quiet().await;
+    assert_eq!(town.parked().await, []);
+    // None of them is about a repository of this GitHub.
+    town.expect_writes(&[]);
+    town.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_is_taken_away_in_the_middle_is_left_alone_until_it_is_given_back() {
+    let mut town = Town::open().await;
+    let number = town.opened().await;
+    town.github.with(|model, now| model.set_repository_installed(false, "grace", now));
+    town.quiet().await;
+    town.github.clear_requests();
+    // A delivery that was under way when access ended: everything it asks for is 404 now.
+    let payload = town.github.with(|model, _| {
+        let deliveries = model.deliveries.values();
+        deliveries.filter(|d| d.event.event == "pull_request").map(|d| d.event.payload.clone()).last().unwrap()
+    });
+    let mut payload = (*payload).clone();
+    payload["action"] = "edited".into();
+    payload["pull_request"]["title"] = "stuff".into();
+    payload["pull_request"]["updated_at"] = "2099-01-01T00:00:00Z".into();
+    let (status, _) = signed(&town, "pull_request", "late", payload.to_string().as_bytes()).await;
+    assert_eq!(status, 202);
+    town.quiet().await;
+    assert_eq!(town.parked().await, []);
+    assert_eq!(town.comments(number).len(), 1);
+    town.github.with(|model, now| model.set_repository_installed(true, "grace", now));
+    town.quiet().await;
+    let journal = town.journal("repository:acme/shop").await;
+    assert_eq!(journal.first().map(String::as_str), Some("access granted"), "{journal:?}");
+    town.looked_at_writes = true;
+    town.close().await;
+}

@@ -164,3 +164,26 @@ async fn deliveries_that_came_while_nobody_listened_are_asked_for_again() {
     town.looked_at_writes = true;
     town.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fork_is_judged_and_its_recheck_is_found_by_the_commit() {
+    let mut town = Town::open().await;
+    let number = town.opened().await;
+    town.github.with(|model, _| model.make_fork(number, "mallory")).unwrap();
+    town.github.push_commit("cheaper-search", &[("services/api/src/fork.py", "x = 1\n")], "more", "mallory").unwrap();
+    town.quiet().await;
+    assert_eq!(town.checks(number).len(), 2);
+    let head = town.github.head_sha(number).unwrap();
+    let check = town.github.check_runs(&head).remove(0);
+    town.advance(Duration::from_secs(60));
+    town.github.clear_requests();
+    // The event names no pull request, as always with forks.
+    town.github.rerequest_check(check.id, "ada").unwrap();
+    town.until("the pull request is read again", |github| {
+        github.requests().iter().any(|r| r.path.ends_with(&format!("/pulls/{number}"))).then_some(())
+    })
+    .await;
+    town.quiet().await;
+    town.looked_at_writes = true;
+    town.close().await;
+}
