@@ -332,7 +332,11 @@ fn without_a_policy_file_it_says_how_to_begin() {
 
     There are no rules. They live in `.github/plimsoll.yml` on the default branch, under `checks`.
     ");
-    assert!(desk.living_comment().contains("Nothing is deployed from here"));
+    let comment = desk.living_comment();
+    assert!(comment.contains("Nothing is deployed from here"));
+    let file =
+        comment.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a file to begin with");
+    assert_eq!(parse(file, POLICY_PATH, &repo()).problems, [], "the file to begin with is good");
 }
 
 #[test]
