@@ -21,6 +21,8 @@ mod tests;
 const COMMANDS_KEPT: usize = 50;
 /// A comment that was found by looking is obeyed only when it is younger than this.
 const STALE_AFTER: Span = Span::hours(1);
+/// How long GitHub's lists may be behind: what changed so shortly before a look may not have been seen by it.
+const LISTED_WITHIN: Span = Span::minutes(1);
 /// How often the policy is asked for before the pull request gives up until something happens.
 const POLICY_TRIES: u32 = 6;
 
@@ -136,7 +138,7 @@ fn ask<'a>(state: &'a PullState, event: &'a Event, now: Timestamp) -> Ask<'a> {
                 Ask { pull: Some(pull), read: false, judge: *action != PullAction::Closed || pull.merged }
             }
         },
-        Event::LookIfNewer { updated_at } if state.read_at > updated_at.plus(Span::seconds(5)) => pass,
+        Event::LookIfNewer { updated_at } if looked_through(state) > updated_at.plus(LISTED_WITHIN) => pass,
         // Twenty clicks, or one for each of our checks, are one question.
         Event::RecheckRequested { head_sha } if just_read(state, head_sha, now) => pass,
         Event::Look { .. }
@@ -163,6 +165,12 @@ fn ask<'a>(state: &'a PullState, event: &'a Event, now: Timestamp) -> Ask<'a> {
             | Signal::ReleaseMoved { .. },
         ) => pass,
     }
+}
+
+/// Everything that changed before this moment was seen: the pull request itself and its comments, which not every
+/// read looks at.
+fn looked_through(state: &PullState) -> Timestamp {
+    state.read_at.min(state.comments_until)
 }
 
 /// Whether this head was read and judged moments ago.

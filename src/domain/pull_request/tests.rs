@@ -557,3 +557,30 @@ fn a_change_of_one_release_is_kept_apart_from_older_ones() {
     let text = serde_json::to_string(&change).expect("plain data");
     assert_eq!(serde_json::from_str::<Change>(&text).expect("read back"), change);
 }
+
+#[test]
+fn a_read_that_skipped_the_comments_does_not_stand_for_a_look_at_them() {
+    let mut desk = Desk::new();
+    desk.opened();
+    let commented = desk.now;
+    // The comment's own delivery is lost; a review's arrives, and only the pull request is read for it.
+    desk.now = commented.plus(Span::minutes(2));
+    desk.play(Event::ReviewChanged { number: PullNumber(7) });
+    let look = Event::LookIfNewer { updated_at: commented };
+    let wanted = needs(&desk.state, &look, &Facts::default(), desk.now);
+    assert!(wanted.iter().any(|need| matches!(need, Need::Comments { .. })), "{wanted:?}");
+    desk.play(look.clone());
+    assert_eq!(needs(&desk.state, &look, &Facts::default(), desk.now), [], "once is enough");
+}
+
+#[test]
+fn a_closed_pull_request_does_not_wake_for_a_policy_that_is_not_there() {
+    let mut desk = Desk::new();
+    desk.in_force(None).opened();
+    let State::PullRequest(open) = desk.state.clone() else { panic!("a pull request") };
+    assert!(wake_at(&open, desk.now).is_some());
+    desk.pull.open = false;
+    desk.changed(PullAction::Closed);
+    let State::PullRequest(closed) = desk.state.clone() else { panic!("a pull request") };
+    assert_eq!(wake_at(&closed, desk.now), None);
+}

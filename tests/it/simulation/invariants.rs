@@ -12,7 +12,7 @@ use plimsoll::domain::facts::Permission;
 use plimsoll::domain::ids::*;
 use plimsoll::domain::policy::{EnvironmentPolicy, Requirement};
 use plimsoll::domain::release::gate::{self, Gate};
-use plimsoll::domain::release::{PipelineState, Purpose, Release, StagePhase};
+use plimsoll::domain::release::{PipelineState, Purpose, Release, Rollout, StagePhase};
 use plimsoll::domain::state::State;
 use plimsoll::engine::ports::Store;
 use plimsoll::engine::step::read_lane;
@@ -94,6 +94,12 @@ fn one_rollout_each(scene: &mut Scene, state: &PipelineState) {
     }
 }
 
+/// Whether a person's rollback waits for what is on its way to GitHub, to stop it there.
+fn is_stopping(release: &Release, environment: &EnvironmentName) -> bool {
+    let phase = release.stage(environment).map(|stage| &stage.phase);
+    matches!(phase, Some(StagePhase::Rolling(Rollout { stopped_by: Some(_), .. })))
+}
+
 fn starts_are_free(scene: &mut Scene, before: Option<&PipelineState>, after: &PipelineState) {
     let earlier: Vec<(ReleaseNumber, EnvironmentName)> = before
         .map(|state| rolling(state).into_iter().map(|(r, e)| (r.number, e.clone())).collect())
@@ -101,7 +107,8 @@ fn starts_are_free(scene: &mut Scene, before: Option<&PipelineState>, after: &Pi
     for (release, environment) in rolling(after) {
         let is_new = !earlier.contains(&(release.number, environment.clone()));
         let held = after.environment(environment).and_then(|e| e.hold.as_ref());
-        if let (true, false, Some(hold)) = (is_new, release.is_rollback(), held) {
+        let excused = release.is_rollback() || is_stopping(release, environment);
+        if let (true, false, Some(hold)) = (is_new, excused, held) {
             let story =
                 format!("release {} starts in {}/{environment}: {}", release.number, after.service, hold.reason);
             scene.broke(NOTHING_STARTS_HELD, story);
@@ -289,8 +296,8 @@ fn comes_in_order(scene: &mut Scene, landing: &Landing, release: &Release, polic
 
 fn is_not_held(scene: &mut Scene, landing: &Landing, release: &Release, state: &PipelineState) {
     let hold = state.environment(&landing.environment).and_then(|environment| environment.hold.as_ref());
-    // A rollout that was under way when a person put the hold is a matter of `ONE_ACTIVE`.
-    if let (Some(hold), false, Some(_)) = (hold, release.is_rollback(), landing.step) {
+    let excused = release.is_rollback() || is_stopping(release, &landing.environment);
+    if let (Some(hold), false, Some(_)) = (hold, excused, landing.step) {
         scene.broke(NOTHING_STARTS_HELD, format!("{landing:?}: {}", hold.reason));
     }
 }
