@@ -47,12 +47,8 @@ pub fn start(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut Said
         production,
     };
     let Some(stage) = release.stages.iter_mut().find(|s| s.policy.name == at.environment) else { return };
-    stage.phase = StagePhase::Rolling(Rollout {
-        step: 0,
-        started_at: now,
-        phase: StepPhase::Creating,
-        stopped_by: None,
-    });
+    stage.phase =
+        StagePhase::Rolling(Rollout { step: 0, started_at: now, phase: StepPhase::Creating, stopped_by: None });
     said.acts.push((deployment_key(&repo, &service, at.release, &at.environment), act));
     said.notes.push(format!("release {} starts in {}", at.release, at.environment));
 }

@@ -464,7 +464,9 @@ fn a_rollback_while_the_deployment_is_made_dispatches_nothing_and_shows_that_it_
     let mut stage = third_begins();
     stage.rollback("linus");
     stage.obey();
-    assert!(matches!(stage.said.acts.last(), Some((_, Act::CreateDeployment { task, .. })) if task.starts_with("rollback")));
+    assert!(
+        matches!(stage.said.acts.last(), Some((_, Act::CreateDeployment { task, .. })) if task.starts_with("rollback"))
+    );
     let stopped = stage.state.releases[&ReleaseNumber(3)].stages[1].clone();
     assert!(stopped.deployment.is_some() && matches!(stopped.phase, StagePhase::Failed { .. }));
 }
