@@ -176,6 +176,7 @@ pub fn landed(scene: &mut Scene, landing: &Landing) {
     goes_back_to_good(scene, landing, release);
     comes_in_order(scene, landing, release, &stage.policy);
     is_not_held(scene, landing, release, &state);
+    undoes_nothing(scene, landing, release, &state);
     if landing.step.is_none_or(|step| step == 1)
         && !release.is_rollback()
         && let Some(requirement) = &stage.policy.approval
@@ -294,6 +295,38 @@ fn is_not_held(scene: &mut Scene, landing: &Landing, release: &Release, state: &
     let excused = release.is_rollback() || is_stopping(release, &landing.environment);
     if let (Some(hold), false, Some(_)) = (hold, excused, landing.step) {
         scene.broke(NOTHING_STARTS_HELD, format!("{landing:?}: {}", hold.reason));
+    }
+}
+
+/// After a failure or a rollback in an environment a person must have resumed before anything but a rollback starts
+/// there. Judged by runs and comments alone, whatever holds we believe in.
+fn undoes_nothing(scene: &mut Scene, landing: &Landing, release: &Release, state: &PipelineState) {
+    if release.is_rollback() || landing.step != Some(1) || is_stopping(release, &landing.environment) {
+        return;
+    }
+    let here = |other: &&Landing| {
+        other.step.is_some()
+            && other.service == landing.service
+            && other.environment == landing.environment
+            && other.release != landing.release
+    };
+    let earlier: Vec<&Landing> = scene.record.landings.iter().filter(here).collect();
+    let is_rollback = |other: &Landing| state.releases.get(&other.release).is_some_and(Release::is_rollback);
+    let forward = earlier.iter().rev().find(|other| !is_rollback(other));
+    let (Some(last), Some(forward)) = (earlier.last(), forward) else { return };
+    let failed = match scene.model.runs.get(&last.id).map(|run| &run.state) {
+        Some(RunState::Completed { conclusion, .. }) => conclusion != "success",
+        Some(RunState::Queued | RunState::InProgress { .. }) | None => false,
+    };
+    if !failed && !is_rollback(last) {
+        return;
+    }
+    let resumed = commands(scene, seconds(forward.at).0).into_iter().any(|(by, verb)| {
+        matches!(verb, Verb::Resume { .. }) && permission(scene.model.permission_of(&by)) >= Permission::Write
+    });
+    if !resumed {
+        let story = format!("{landing:?} starts after {last:?}, and nobody resumed");
+        scene.broke(PEOPLE_END_HOLDS, story);
     }
 }
 

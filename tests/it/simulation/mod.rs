@@ -26,24 +26,102 @@ pub const START: i64 = 1_767_603_600_000;
 
 #[cfg(test)]
 mod tests {
+    use super::scene::Broken;
     use super::*;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
-    /// Plays seeds and tells of those that broke a rule.
-    fn broken(seeds: std::ops::Range<u64>, calm: bool) -> Vec<String> {
-        let play = |seed| (seed, play(Wish { seed, calm, ..Wish::default() }).broken);
-        let tell = |(seed, broken): (u64, Option<scene::Broken>)| {
-            broken.map(|broken| format!("seed {seed}: {}: {}", broken.invariant, broken.story))
-        };
-        seeds.map(play).filter_map(tell).collect()
+    /// Plays seeds, two at a time, and tells of those that broke a rule.
+    fn broken(seeds: std::ops::Range<u64>, wish: Wish) -> Vec<(u64, Broken)> {
+        let next = AtomicU64::new(seeds.start);
+        let found = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    loop {
+                        let seed = next.fetch_add(1, Ordering::Relaxed);
+                        if seed >= seeds.end {
+                            return;
+                        }
+                        if let Some(broken) = play(Wish { seed, ..wish }).broken {
+                            found.lock().expect("no world panics").push((seed, broken));
+                        }
+                    }
+                });
+            }
+        });
+        found.into_inner().expect("no world panics")
     }
 
     #[test]
     fn calm_worlds_break_no_rule() {
-        assert_eq!(broken(0..50, true), Vec::<String>::new());
+        assert_eq!(broken(0..40, Wish { calm: true, ..Wish::default() }), []);
     }
 
     #[test]
-    fn stormy_worlds_break_no_rule() {
-        assert_eq!(broken(0..20, false), Vec::<String>::new());
+    fn a_thousand_stormy_worlds_break_no_rule() {
+        assert_eq!(broken(0..1_000, Wish { short: true, ..Wish::default() }), []);
+    }
+
+    #[test]
+    fn the_same_seed_plays_the_same_world() {
+        let play = || {
+            let outcome = play(Wish { seed: 7, ..Wish::default() });
+            (outcome.steps, outcome.turns, outcome.effects, outcome.runs)
+        };
+        assert_eq!(play(), play());
+    }
+
+    /// Plays worlds with a weakness until one breaks the rule that should notice it.
+    fn noticed(sabotage: Sabotage, short: bool, invariant: &str) {
+        let mut others = Vec::new();
+        for seed in 0..300 {
+            match play(Wish { seed, short, sabotage: Some(sabotage), ..Wish::default() }).broken {
+                Some(broken) if broken.invariant == invariant => return,
+                Some(broken) => others.push(broken.invariant),
+                None => {}
+            }
+        }
+        panic!("nobody noticed {sabotage:?} by `{invariant}`, but {others:?}");
+    }
+
+    #[test]
+    fn without_probes_something_happens_twice() {
+        noticed(Sabotage::NoProbe, true, invariants::KEYS_ONCE);
+    }
+
+    #[test]
+    fn without_settling_something_happens_twice() {
+        noticed(Sabotage::NoSettle, true, invariants::KEYS_ONCE);
+    }
+
+    #[test]
+    fn without_the_mark_in_flight_something_happens_twice() {
+        noticed(Sabotage::NoMark, true, invariants::KEYS_ONCE);
+    }
+
+    #[test]
+    fn without_waking_a_release_never_ends() {
+        noticed(Sabotage::NoWake, true, invariants::EVERY_RELEASE_ENDS);
+    }
+
+    #[test]
+    fn without_the_sweep_lost_deliveries_stay_lost() {
+        noticed(Sabotage::NoSweep, true, invariants::WE_KNOW_GITHUB);
+    }
+
+    #[test]
+    fn approvals_by_anybody_are_noticed() {
+        noticed(Sabotage::AnybodyApproves, false, invariants::FOUR_EYES);
+    }
+
+    #[test]
+    fn forgotten_holds_are_noticed() {
+        noticed(Sabotage::NoHold, false, invariants::PEOPLE_END_HOLDS);
+    }
+
+    #[test]
+    fn publishes_that_never_happen_are_noticed() {
+        noticed(Sabotage::NoShow, true, invariants::WHAT_IS_SHOWN);
     }
 }

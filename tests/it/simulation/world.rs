@@ -31,7 +31,7 @@ const REST_WITHIN: i64 = 12 * 3_600_000;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wish {
     pub seed: u64,
-    /// At most five minutes until the sky clears, in place of up to thirty.
+    /// At most four minutes until the sky clears, in place of up to thirty.
     pub short: bool,
     /// No faults, one instance.
     pub calm: bool,
@@ -121,7 +121,7 @@ impl World {
         let mut chance = Chance::new(wish.seed);
         let mut model = people::github(&mut chance, START);
         let weather = Weather::drawn(&mut chance, wish.calm, START);
-        let clear_at = START + if wish.short { chance.between(2, 5) } else { chance.between(10, 30) } * 60_000;
+        let clear_at = START + if wish.short { chance.between(100, 240) } else { chance.between(600, 1_800) } * 1_000;
         let count = if wish.calm || chance.one_in(2) { 1 } else { 2 };
         let skewed = !wish.calm && chance.one_in(4);
         let instances = (0..count).map(|name| Instance {
