@@ -30,6 +30,7 @@ fn arguments() -> Result<Arguments, String> {
             "--seeds" => found.seeds = number()?,
             "--seed" => (found.from, found.seeds) = (number()?, 1),
             "--trace" => found.wish.trace = true,
+            "--short" => found.wish.short = true,
             "--calm" => found.wish.calm = true,
             "--sabotage" => {
                 let name = words.next().unwrap_or_default();

@@ -10,13 +10,12 @@ use plimsoll::domain::effect::*;
 use plimsoll::domain::ids::*;
 use plimsoll::engine::ports::{Done, GitHubError};
 use plimsoll::sandbox::model::*;
-use plimsoll::store::MemoryStore;
 use serde_json::json;
 
 type Outcome = Result<Done, GitHubError>;
 
 /// Does an effect now.
-pub fn done(scene: &mut Scene, store: &MemoryStore, effect: &Effect, remote: Option<u64>) -> Outcome {
+pub fn done(scene: &mut Scene, effect: &Effect, remote: Option<u64>) -> Outcome {
     scene.tell(|| format!("  GitHub does {}", effect.key));
     let outcome = match &effect.work {
         Work::Publish(publish) => {
@@ -25,7 +24,7 @@ pub fn done(scene: &mut Scene, store: &MemoryStore, effect: &Effect, remote: Opt
             }
             published(scene, publish, remote)
         }
-        Work::Act(act) => acted(scene, store, &effect.key, act),
+        Work::Act(act) => acted(scene, &effect.key, act),
     };
     outcome.map_err(|refusal| match refusal.status {
         404 | 410 => GitHubError::Gone { what: effect.key.to_string(), message: refusal.message },
@@ -136,7 +135,7 @@ fn markers(publish: &Publish) -> (String, String) {
     (target_marker(&publish.target), format!("<!-- plimsoll-generation:{} -->", publish.generation))
 }
 
-fn acted(scene: &mut Scene, store: &MemoryStore, key: &EffectKey, act: &Act) -> Result<Done, Refusal> {
+fn acted(scene: &mut Scene, key: &EffectKey, act: &Act) -> Result<Done, Refusal> {
     let now = scene.now;
     let bot = scene.model.app.bot_login();
     match act {
@@ -151,7 +150,7 @@ fn acted(scene: &mut Scene, store: &MemoryStore, key: &EffectKey, act: &Act) -> 
             };
             match scene.model.create_deployment(wish, &bot, now)? {
                 Created::Deployment(id) => {
-                    landed(scene, store, key, sha.as_str(), id);
+                    landed(scene, key, sha.as_str(), id);
                     Ok(made(id))
                 }
                 Created::Merged(message) => Err(Refusal::new(422, message)),
@@ -160,7 +159,7 @@ fn acted(scene: &mut Scene, store: &MemoryStore, key: &EffectKey, act: &Act) -> 
         Act::DispatchWorkflow { workflow, branch, inputs } => {
             let run = scene.model.dispatch(workflow.as_str(), branch.as_str(), inputs.clone(), &bot, now)?.run;
             fate(scene, run);
-            landed(scene, store, key, inputs.get("sha").map_or("", String::as_str), run);
+            landed(scene, key, inputs.get("sha").map_or("", String::as_str), run);
             let rate = scene.weather.no_details;
             if scene.chance.hits(rate) {
                 return Ok(Done { id: None, url: None });
@@ -199,12 +198,12 @@ fn fate(scene: &mut Scene, run: u64) {
     scene.endings.push((scene.now + length, run, conclusion));
 }
 
-fn landed(scene: &mut Scene, store: &MemoryStore, key: &EffectKey, sha: &str, id: u64) {
+fn landed(scene: &mut Scene, key: &EffectKey, sha: &str, id: u64) {
     let Some(landing) = landing(scene.now, key.as_str(), sha, id) else {
         scene.broke(invariants::KEYS_ONCE, format!("`{key}` is no key of a release"));
         return;
     };
-    invariants::landed(scene, store, &landing);
+    invariants::landed(scene, &landing);
     scene.record.landings.push(landing);
 }
 

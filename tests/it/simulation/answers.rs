@@ -126,13 +126,27 @@ fn snapshot(model: &Model, pull: &Pull, listed: bool) -> PullSnapshot {
     }
 }
 
+/// Pull requests as a list shows them: each in the newest version that is not too young to be listed.
 fn recent(scene: &Scene, since: Timestamp) -> Vec<PullSnapshot> {
-    let shown = |pull: &&Pull| pull.updated_at + scene.lag(pull.number, pull.updated_at) <= scene.now;
-    let mut pulls: Vec<&Pull> = scene.model.pulls.values().filter(shown).collect();
+    let shown = |versions: &Vec<(i64, PullSnapshot)>| {
+        let number = versions.first().map_or(0, |(_, pull)| pull.number.0);
+        let old_enough = |(at, _): &&(i64, PullSnapshot)| at + scene.lag(number, *at) <= scene.now;
+        versions.iter().rev().find(old_enough).map(|(_, pull)| pull.clone())
+    };
+    let mut pulls: Vec<PullSnapshot> = scene.record.versions.values().filter_map(shown).collect();
     pulls.sort_by_key(|pull| std::cmp::Reverse(pull.updated_at));
     pulls.truncate(100);
-    let snapshots = pulls.into_iter().map(|pull| snapshot(&scene.model, pull, true));
-    snapshots.take_while(|pull| pull.updated_at >= since).collect()
+    pulls.into_iter().take_while(|pull| pull.updated_at >= since).collect()
+}
+
+/// Keeps how pull requests look now, for lists that lag.
+pub fn keep_versions(scene: &mut Scene) {
+    for pull in scene.model.pulls.values() {
+        let versions = scene.record.versions.entry(pull.number).or_default();
+        if versions.last().is_none_or(|(at, _)| *at != pull.updated_at) {
+            versions.push((pull.updated_at, snapshot(&scene.model, pull, true)));
+        }
+    }
 }
 
 fn files(changes: &[history::FileChange]) -> Vec<ChangedFile> {

@@ -158,7 +158,7 @@ impl GitHub for Hands {
                 scene.late.push((at, effect.clone(), remote));
                 return Err(uncertain());
             }
-            acts::done(scene, &self.store, effect, remote)
+            acts::done(scene, effect, remote)
         };
         self.edge("an answer", 20_000).await;
         done
@@ -220,8 +220,12 @@ impl Store for Hands {
     ) -> Result<Option<ClaimedLane>, StoreError> {
         let claimed = self.store.claim_lane(holder, now, lease_until, arrivals_max).await?;
         if let Some(claimed) = &claimed {
-            self.scene.lock().changes += 1;
-            self.replay().begun(claimed);
+            {
+                let mut scene = self.scene.lock();
+                scene.changes += 1;
+                // To play every turn twice would double what a world costs.
+                self.replay().begun(claimed, scene.record.turns % 6 == scene.seed % 6);
+            }
             self.edge("after claim_lane", 240_000).await;
         }
         Ok(claimed)
@@ -230,7 +234,6 @@ impl Store for Hands {
     async fn commit(&self, mut turn: TurnCommit) -> Result<(), StoreError> {
         self.edge("before commit", 240_000).await;
         let subject = turn.subject.clone();
-        let before = self.store.peek(&subject).await?;
         {
             let mut scene = self.scene.lock();
             self.replay().check(&mut scene, &turn);
@@ -250,7 +253,7 @@ impl Store for Hands {
                 scene.record.turns += 1;
                 let (events, effects, forwards, notes) = told;
                 scene.tell(|| format!("{subject}: {events} events, {effects} effects, {forwards} forwards: {notes}"));
-                invariants::committed(&mut scene, &subject, before.as_ref().map(|s| s.state.as_slice()), &state);
+                invariants::committed(&mut scene, &subject, &state);
             }
         }
         self.edge("after commit", 240_000).await;

@@ -46,23 +46,21 @@ pub const SKEW_MAX: i64 = 3_000;
 // ---------------------------------------------------------------- at every commit
 
 /// Judges a lane's new state.
-pub fn committed(scene: &mut Scene, subject: &Subject, before: Option<&[u8]>, after: &[u8]) {
-    let lane = match read_lane(after) {
-        Ok(lane) => lane,
+pub fn committed(scene: &mut Scene, subject: &Subject, after: &[u8]) {
+    let Subject::Pipeline { service, .. } = subject else { return };
+    let after = match read_lane(after).map(|lane| lane.state) {
+        Ok(State::Pipeline(after)) => after,
+        Ok(State::Repository(_) | State::PullRequest(_)) => {
+            return scene.broke(ROUND_TRIP, format!("{subject} is no pipeline any more"));
+        }
         Err(because) => return scene.broke(ROUND_TRIP, because),
     };
-    if serde_json::to_vec(&lane).ok().as_deref() != Some(after) {
-        scene.broke(ROUND_TRIP, format!("{subject} is written otherwise than it was read"));
-    }
-    let State::Pipeline(after) = &lane.state else { return };
-    let before = before.and_then(|bytes| read_lane(bytes).ok()).and_then(|lane| match lane.state {
-        State::Pipeline(state) => Some(state),
-        State::Repository(_) | State::PullRequest(_) => None,
-    });
-    note_waiting(scene, after);
-    one_rollout_each(scene, after);
-    starts_are_free(scene, before.as_deref(), after);
-    holds_end_by_people(scene, before.as_deref(), after);
+    let before = scene.record.pipelines.remove(service);
+    note_waiting(scene, &after);
+    one_rollout_each(scene, &after);
+    starts_are_free(scene, before.as_deref(), &after);
+    holds_end_by_people(scene, before.as_deref(), &after);
+    scene.record.pipelines.insert(service.clone(), after);
 }
 
 fn note_waiting(scene: &mut Scene, state: &PipelineState) {
@@ -157,16 +155,13 @@ fn commands(scene: &Scene, since: i64) -> Vec<(String, Verb)> {
 // ---------------------------------------------------------------- at every act that reaches GitHub
 
 /// Judges a deployment or dispatch at the moment at which GitHub takes it.
-pub fn landed(scene: &mut Scene, store: &MemoryStore, landing: &Landing) {
+pub fn landed(scene: &mut Scene, landing: &Landing) {
     let earlier = scene.record.landings.iter().find(|other| is_same(other, landing));
     if let Some(earlier) = earlier {
         let story = format!("{} and {} for {landing:?}", earlier.id, landing.id);
         scene.broke(KEYS_ONCE, story);
     }
-    let repo = RepoName::parse(&scene.model.repository.full_name()).expect("a name");
-    let lane = Subject::Pipeline { repo, service: landing.service.clone() };
-    let state = at_once(store.peek(&lane)).ok().flatten().and_then(|snapshot| read_lane(&snapshot.state).ok());
-    let Some(State::Pipeline(state)) = state.map(|lane| lane.state) else {
+    let Some(state) = scene.record.pipelines.get(&landing.service).cloned() else {
         return scene.broke(ONE_ACTIVE, format!("nobody knows of {landing:?}"));
     };
     let Some(release) = state.releases.get(&landing.release) else {

@@ -1,6 +1,6 @@
 //! Plays a turn again: the same state, events, facts and time must lead to the same state.
 
-use super::invariants::SAME_TWICE;
+use super::invariants::{ROUND_TRIP, SAME_TWICE};
 use super::scene::Scene;
 use plimsoll::domain::decide::{self, Lane};
 use plimsoll::domain::event::Event;
@@ -19,18 +19,21 @@ pub struct Replay {
 }
 
 impl Replay {
-    pub fn begun(&mut self, claimed: &ClaimedLane) {
-        self.claimed = Some(claimed.clone());
+    /// Begins a turn; one that is not `wanted` is not played again.
+    pub fn begun(&mut self, claimed: &ClaimedLane, wanted: bool) {
+        self.claimed = wanted.then(|| claimed.clone());
         self.learned.clear();
     }
 
     pub fn learned(&mut self, need: &Need, fact: &Fact) {
-        self.learned.push((need.clone(), fact.clone()));
+        if self.claimed.is_some() {
+            self.learned.push((need.clone(), fact.clone()));
+        }
     }
 
     /// The policy in force comes out of the repository's lane.
     pub fn peeked(&mut self, subject: &Subject, found: Option<&Snapshot>) {
-        let Subject::Repository { .. } = subject else { return };
+        let (Subject::Repository { .. }, Some(_)) = (subject, &self.claimed) else { return };
         let state = found.and_then(|snapshot| read_lane(&snapshot.state).ok()).map(|lane| lane.state);
         let fact = match state {
             Some(State::Repository(state)) => repository::as_fact(&state),
@@ -46,7 +49,7 @@ impl Replay {
         let mut lane = match &claimed.snapshot {
             Some(snapshot) => match read_lane(&snapshot.state) {
                 Ok(lane) => lane,
-                Err(because) => return scene.broke(super::invariants::ROUND_TRIP, because),
+                Err(because) => return scene.broke(ROUND_TRIP, because),
             },
             None => Lane::new(&turn.subject, turn.at),
         };
@@ -79,6 +82,11 @@ impl Replay {
         }
         if let Some(installation) = lane.installation {
             decide::publishes(&mut lane, &turn.subject, installation);
+        }
+        match read_lane(&turn.state) {
+            Ok(read) if serde_json::to_vec(&read).ok().as_ref() == Some(&turn.state) => {}
+            Ok(_) => scene.broke(ROUND_TRIP, format!("{} is written otherwise than it was read", turn.subject)),
+            Err(because) => scene.broke(ROUND_TRIP, because),
         }
         if serde_json::to_vec(&lane).ok().as_ref() != Some(&turn.state) {
             scene.broke(SAME_TWICE, format!("{}: a second turn on the same facts ends in another state", turn.subject));

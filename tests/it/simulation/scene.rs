@@ -4,7 +4,9 @@
 
 use super::chance::{Chance, mixed};
 use plimsoll::domain::effect::Effect;
+use plimsoll::domain::facts::PullSnapshot;
 use plimsoll::domain::ids::*;
+use plimsoll::domain::release::PipelineState;
 use plimsoll::engine::ports::NewDelivery;
 use plimsoll::sandbox::model::Model;
 use std::collections::{BTreeMap, BTreeSet};
@@ -152,6 +154,10 @@ pub struct Record {
     /// Comments of people as they were written, and those that were edited since.
     pub written: BTreeMap<u64, String>,
     pub edited: BTreeSet<u64>,
+    /// Every version of each pull request, with when it came to be.
+    pub versions: BTreeMap<u64, Vec<(i64, PullSnapshot)>>,
+    /// The pipelines as they were last committed.
+    pub pipelines: BTreeMap<ServiceName, Box<PipelineState>>,
     /// When a release began to wait in an environment, by the instance's clock.
     pub waiting_since: BTreeMap<(ServiceName, ReleaseNumber, EnvironmentName), Timestamp>,
     /// Deliveries that nobody can read.

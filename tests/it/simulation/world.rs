@@ -5,7 +5,7 @@
 use super::chance::Chance;
 use super::hands::{Hands, at_once};
 use super::scene::{Broken, Record, Sabotage, Scene, Shared, Weather};
-use super::{START, acts, invariants, people};
+use super::{START, acts, answers, invariants, people};
 use bytes::Bytes;
 use plimsoll::domain::ids::*;
 use plimsoll::domain::policy::POLICY_PATH;
@@ -31,6 +31,8 @@ const REST_WITHIN: i64 = 12 * 3_600_000;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wish {
     pub seed: u64,
+    /// At most five minutes until the sky clears, in place of up to thirty.
+    pub short: bool,
     /// No faults, one instance.
     pub calm: bool,
     pub sabotage: Option<Sabotage>,
@@ -94,6 +96,7 @@ struct World {
     /// When people do something next; `None`: they went home.
     people_at: Option<i64>,
     people_until: i64,
+    short: bool,
     clear_at: i64,
     steps: u64,
 }
@@ -118,7 +121,7 @@ impl World {
         let mut chance = Chance::new(wish.seed);
         let mut model = people::github(&mut chance, START);
         let weather = Weather::drawn(&mut chance, wish.calm, START);
-        let clear_at = START + chance.between(10, 30) * 60_000;
+        let clear_at = START + if wish.short { chance.between(2, 5) } else { chance.between(10, 30) } * 60_000;
         let count = if wish.calm || chance.one_in(2) { 1 } else { 2 };
         let skewed = !wish.calm && chance.one_in(4);
         let instances = (0..count).map(|name| Instance {
@@ -161,6 +164,7 @@ impl World {
             instances,
             people_at: Some(START + 2_000),
             people_until: clear_at,
+            short: wish.short,
             clear_at,
             steps: 0,
         };
@@ -205,7 +209,7 @@ impl World {
             Next::Late(at) => {
                 let mut scene = self.scene.lock();
                 let (_, effect, remote) = scene.late.remove(at);
-                let done = acts::done(&mut scene, &self.store, &effect, remote);
+                let done = acts::done(&mut scene, &effect, remote);
                 scene.tell(|| format!("  late: {}: {done:?}", effect.key));
             }
             Next::Ending(at) => {
@@ -220,7 +224,8 @@ impl World {
             Next::Person => {
                 let mut scene = self.scene.lock();
                 people::act(&mut scene);
-                let length = if scene.chance.one_in(3) { 5_000 } else { 120_000 };
+                let pause = if self.short { 20_000 } else { 120_000 };
+                let length = if scene.chance.one_in(3) { 5_000 } else { pause };
                 let at = scene.now + scene.chance.between(100, length);
                 self.people_at = Some(at).filter(|at| *at < self.people_until);
             }
@@ -321,6 +326,7 @@ impl World {
     fn post(&mut self) {
         let mut scene = self.scene.lock();
         let scene = &mut *scene;
+        answers::keep_versions(scene);
         if !scene.model.has_events() {
             return;
         }
