@@ -385,6 +385,7 @@ mod tests {
             summary: "x".repeat(70_000),
             text: None,
             annotations: Vec::new(),
+            asked: 0,
         };
         let body = |content: &CheckContent| {
             Check { name: "plimsoll/policy", head_sha: &head_sha, content, mark: "check/x@1".to_owned() }.body(&[])

@@ -6,5 +6,6 @@ mod licences;
 mod manifest;
 mod payloads;
 mod simulation;
+mod snapshots;
 mod spec;
 mod store_contract;

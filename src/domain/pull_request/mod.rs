@@ -46,6 +46,8 @@ pub struct PullState {
     pub handed_over: bool,
     /// How often the policy was asked for and not there.
     pub policy_tries: u32,
+    /// How often GitHub was asked to run our checks of this head again.
+    pub rechecks: u64,
 }
 
 /// What was found of one head.
@@ -99,6 +101,7 @@ impl PullState {
             releases: BTreeMap::new(),
             handed_over: false,
             policy_tries: 0,
+            rechecks: 0,
         }
     }
 }
@@ -254,12 +257,16 @@ pub fn apply(state: &mut PullState, event: &Event, facts: &Facts, now: Timestamp
                 state.releases.insert(service.clone(), (**brief).clone());
             }
         }
+        Event::RecheckRequested { head_sha } => {
+            if state.judged.as_ref().is_some_and(|judged| judged.head_sha == *head_sha) {
+                state.rechecks += 1;
+            }
+        }
         Event::Look { .. }
         | Event::LookIfNewer { .. }
         | Event::PullChanged { .. }
         | Event::CommentCreated { .. }
         | Event::ReviewChanged { .. }
-        | Event::RecheckRequested { .. }
         | Event::Pushed { .. }
         | Event::AccessChanged { .. }
         | Event::RunChanged { .. }
