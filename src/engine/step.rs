@@ -21,6 +21,8 @@ const ARRIVALS_MAX: usize = 32;
 const FAILURES_MAX: u32 = 12;
 /// And how old they must be by then: a lane that GitHub asked to wait has failures that are none of its own.
 const PARK_AFTER: Span = Span::hours(3);
+/// How long a lane rests at most before GitHub is asked again: what people wrote meanwhile must not grow stale.
+const PAUSE_MAX: Span = Span::minutes(5);
 /// How often one event may ask for more facts. Each round can only ask what the round before made known.
 const ROUNDS_MAX: usize = 8;
 
@@ -96,7 +98,7 @@ pub async fn turn<S: Store, G: GitHub, C: Clock>(
         }
         Err(Failure::Again { because }) if failures < FAILURES_MAX || oldest.is_none_or(is_young) => {
             tracing::warn!(%subject, because, failures, "turn failed, tried again later");
-            store.defer_lane(&subject, holder, clock.now().plus(backoff(failures)), &because).await?;
+            store.defer_lane(&subject, holder, clock.now().plus(backoff(failures).min(PAUSE_MAX)), &because).await?;
             Ok(Turn::Deferred)
         }
         Err(Failure::Again { because } | Failure::Park { because }) => {

@@ -255,7 +255,7 @@ pub fn run_seen(state: &mut PipelineState, run: &RunSnapshot, polled: bool, now:
         }
         match run.status {
             RunStatus::Queued | RunStatus::InProgress => {}
-            RunStatus::Succeeded => step_succeeded(state, &at, now, said),
+            RunStatus::Succeeded => step_succeeded(state, &at, run, now, said),
             RunStatus::Failed => fail(state, &at, "the workflow run failed".into(), Damage::Possible, now, said),
             RunStatus::Cancelled => {
                 fail(state, &at, "the workflow run was cancelled".into(), Damage::Possible, now, said)
@@ -277,11 +277,13 @@ pub fn run_gone(state: &mut PipelineState, run: RunId, now: Timestamp, said: &mu
     }
 }
 
-fn step_succeeded(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut Said) {
+fn step_succeeded(state: &mut PipelineState, at: &At, run: &RunSnapshot, now: Timestamp, said: &mut Said) {
     let Some(stage) = state.stage_mut(at.release, &at.environment) else { return };
     let bake = stage.policy.bake;
     if bake.0 > 0 {
-        enter(state, at, StepPhase::Baking { until: now.plus(bake) }, None);
+        // The run may have ended after this turn began: then the turn's time is too early to count from.
+        let finished_at = run.updated_at.max(now);
+        enter(state, at, StepPhase::Baking { until: finished_at.plus(bake) }, None);
         said.notes.push(format!("release {} bakes in {} for {bake}", at.release, at.environment));
         return;
     }

@@ -470,3 +470,14 @@ fn a_rollback_while_the_deployment_is_made_dispatches_nothing_and_shows_that_it_
     let stopped = stage.state.releases[&ReleaseNumber(3)].stages[1].clone();
     assert!(stopped.deployment.is_some() && matches!(stopped.phase, StagePhase::Failed { .. }));
 }
+
+#[test]
+fn a_bake_begins_when_the_run_ended_though_the_turn_began_before() {
+    let mut stage = Stage1::new();
+    stage.plan.pipeline.environments[0].bake = Span::minutes(10);
+    stage.merge(7, "ada").obey().obey();
+    let ended = stage.now.plus(Span::minutes(1));
+    let run = RunSnapshot { updated_at: ended, ..run_snapshot(stage.next_id, RunStatus::Succeeded, "") };
+    stage.play(Event::RunChanged { run });
+    assert_eq!(wake_at(&stage.state, stage.now), Some(ended.plus(Span::minutes(10))));
+}
