@@ -114,7 +114,8 @@ pub fn act(scene: &mut Scene) {
             scene.tell(|| format!("{writer} edits #{number}"));
         }
         (43..=44, Some(number)) => {
-            let _ = scene.model.label(number, *scene.chance.pick(&["bug", "later"]), writer, now);
+            let label: &str = scene.chance.pick::<&str>(&["bug", "later"]);
+            let _ = scene.model.label(number, label, writer, now);
             scene.tell(|| format!("{writer} labels #{number}"));
         }
         (45..=46, Some(number)) => {
