@@ -34,14 +34,26 @@ fn arguments() -> Result<Arguments, String> {
             "--calm" => found.wish.calm = true,
             "--sabotage" => {
                 let name = words.next().unwrap_or_default();
-                let all = Sabotage::ALL.into_iter().find(|sabotage| format!("{sabotage:?}") == name);
-                found.wish.sabotage = Some(all.ok_or(format!("one of {:?}", Sabotage::ALL))?);
+                let all = SABOTAGES.into_iter().find(|sabotage| format!("{sabotage:?}") == name);
+                found.wish.sabotage = Some(all.ok_or(format!("one of {:?}", SABOTAGES))?);
             }
             _ => return Err(format!("{word} is not known; there are --seeds N --from S, --seed N, --trace, --calm")),
         }
     }
     Ok(found)
 }
+
+/// Every weakness that a world can be given.
+const SABOTAGES: [Sabotage; 8] = [
+    Sabotage::NoProbe,
+    Sabotage::NoSettle,
+    Sabotage::NoMark,
+    Sabotage::NoWake,
+    Sabotage::NoSweep,
+    Sabotage::AnybodyApproves,
+    Sabotage::NoHold,
+    Sabotage::NoShow,
+];
 
 fn main() -> ExitCode {
     let Arguments { from, seeds, wish } = match arguments() {

@@ -23,7 +23,8 @@ use std::collections::BTreeSet;
 pub const KEYS_ONCE: &str = "no effect key is ever seen twice on GitHub";
 pub const ONE_ACTIVE: &str = "at most one active release per service and environment";
 pub const STEPS_IN_ORDER: &str = "a step starts only after the step before it succeeded and baked";
-pub const FOUR_EYES: &str = "a protected environment never starts without enough approvals by people with no hand in it";
+pub const FOUR_EYES: &str =
+    "a protected environment never starts without enough approvals by people with no hand in it";
 pub const ONLY_MERGED: &str = "only what the default branch contains is deployed by automation";
 pub const NOTHING_STARTS_HELD: &str = "nothing starts in a held environment";
 pub const PEOPLE_END_HOLDS: &str = "only a person ends a hold: automation does not undo a rollback";
@@ -266,7 +267,8 @@ fn comes_in_order(scene: &mut Scene, landing: &Landing, release: &Release, polic
     let before = match landing.step {
         None => None,
         Some(1) => {
-            let made = scene.record.landings.iter().any(|other| is_same(other, &Landing { step: None, ..landing.clone() }));
+            let made =
+                scene.record.landings.iter().any(|other| is_same(other, &Landing { step: None, ..landing.clone() }));
             if !made {
                 scene.broke(STEPS_IN_ORDER, format!("there is no deployment for {landing:?}"));
             }
@@ -346,9 +348,10 @@ fn is_approved(scene: &mut Scene, landing: &Landing, requirement: &Requirement, 
         if !meant {
             continue;
         }
-        let in_team = requirement.teams.iter().any(|team| {
-            is_member(&scene.model, team.as_str().split_once('/').map_or("", |(_, slug)| slug), &by)
-        });
+        let in_team = requirement
+            .teams
+            .iter()
+            .any(|team| is_member(&scene.model, team.as_str().split_once('/').map_or("", |(_, slug)| slug), &by));
         let anybody = requirement.teams.is_empty()
             && requirement.users.is_empty()
             && permission(scene.model.permission_of(&by)) >= Permission::Write;
@@ -415,7 +418,8 @@ pub fn at_rest(scene: &mut Scene, store: &MemoryStore, lanes: &Lanes) {
 
 fn nothing_is_lost(scene: &mut Scene, store: &MemoryStore) {
     let Ok(counts) = at_once(store.counts(Timestamp(scene.now))) else { return };
-    let waiting = counts.deliveries_unsorted + counts.arrivals_waiting + counts.effects_planned + counts.effects_in_flight;
+    let waiting =
+        counts.deliveries_unsorted + counts.arrivals_waiting + counts.effects_planned + counts.effects_in_flight;
     let aside = counts.arrivals_parked + counts.deliveries_parked;
     if waiting > 0 || aside != scene.record.unreadable {
         let parked = at_once(store.parked(5)).unwrap_or_default();
@@ -478,7 +482,11 @@ fn deployments_agree(scene: &mut Scene, state: &PipelineState) {
             continue;
         }
         let steps = stage.policy.rollout.len() as u64;
-        let last = scene.record.landings.iter().find(|other| is_same(other, &Landing { step: Some(steps), ..deployment.clone() }));
+        let last = scene
+            .record
+            .landings
+            .iter()
+            .find(|other| is_same(other, &Landing { step: Some(steps), ..deployment.clone() }));
         let done = last.is_some_and(|run| succeeded_at(scene, run.id).is_some());
         let stopped = matches!(stage.phase, StagePhase::Failed { .. });
         let wanted = if done && !stopped { "success" } else { "failure" };
@@ -539,7 +547,8 @@ fn is_shown(scene: &mut Scene, subject: &Subject, state: &State) {
         let (shown, wanted) = match (&target, &content) {
             (Target::CheckRun { name, head_sha }, Content::Check(check)) => {
                 let runs = scene.model.check_runs.values().rev();
-                let found = runs.filter(|run| run.name == *name && run.head_sha == head_sha.as_str()).max_by_key(|r| r.id);
+                let found =
+                    runs.filter(|run| run.name == *name && run.head_sha == head_sha.as_str()).max_by_key(|r| r.id);
                 let shown = found.map(|run| {
                     let words = [run.conclusion.as_deref(), run.title.as_deref(), run.summary.as_deref()];
                     words.map(Option::unwrap_or_default).join("\n")
@@ -559,7 +568,8 @@ fn is_shown(scene: &mut Scene, subject: &Subject, state: &State) {
                 let invariant =
                     if matches!(target, Target::LivingComment { .. }) { ONE_LIVING_COMMENT } else { ONE_REPLY };
                 let count = comments.len();
-                let shown = comments.last().map(|c| c.body.split("\n\n<!-- plimsoll:").next().unwrap_or_default().to_owned());
+                let shown =
+                    comments.last().map(|c| c.body.split("\n\n<!-- plimsoll:").next().unwrap_or_default().to_owned());
                 if count != 1 {
                     scene.broke(invariant, format!("{count} of {}", target.name()));
                 }

@@ -4,8 +4,8 @@ use super::acts::touch;
 use super::chance::Chance;
 use super::scene::Scene;
 use plimsoll::domain::policy::POLICY_PATH;
-use plimsoll::sandbox::history::{MadeHistory, MergeMethod, Signature};
 use plimsoll::sandbox::history::History as _;
+use plimsoll::sandbox::history::{MadeHistory, MergeMethod, Signature};
 use plimsoll::sandbox::model::{Model, Permission, PullEdit, PullWish};
 use plimsoll::sandbox::seed::WORKFLOW;
 use std::collections::BTreeMap;
@@ -114,7 +114,8 @@ pub fn act(scene: &mut Scene) {
             scene.tell(|| format!("{writer} edits #{number}"));
         }
         (43..=44, Some(number)) => {
-            let _ = scene.model.label(number, *scene.chance.pick(&["bug", "later"]), writer, now);
+            let label: &str = scene.chance.pick::<&str>(&["bug", "later"]);
+            let _ = scene.model.label(number, label, writer, now);
             scene.tell(|| format!("{writer} labels #{number}"));
         }
         (45..=46, Some(number)) => {
@@ -263,7 +264,9 @@ fn words(scene: &mut Scene) -> String {
         31 => "/plimsoll status".to_owned(),
         32 => "/plimsoll recheck".to_owned(),
         33 => "/plimsoll help".to_owned(),
-        34 => format!("/plimsoll resume {environment}\n/plimsoll deploy main to {environment}\n/plimsoll approve {environment}"),
+        34 => format!(
+            "/plimsoll resume {environment}\n/plimsoll deploy main to {environment}\n/plimsoll approve {environment}"
+        ),
         35 => "/plimsoll aprove production".to_owned(),
         36 => "> /plimsoll approve production\n\nI would not.".to_owned(),
         37 => format!("@plimsoll approve {environment}\n@plimsoll approve {environment}"),

@@ -111,19 +111,6 @@ pub enum Sabotage {
     NoShow,
 }
 
-impl Sabotage {
-    pub const ALL: [Self; 8] = [
-        Self::NoProbe,
-        Self::NoSettle,
-        Self::NoMark,
-        Self::NoWake,
-        Self::NoSweep,
-        Self::AnybodyApproves,
-        Self::NoHold,
-        Self::NoShow,
-    ];
-}
-
 /// A rule that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {

@@ -287,10 +287,8 @@ impl World {
             replay: Arc::new(Mutex::default()),
         };
         let holder = || Holder(format!("instance-{}/{}/{which}", instance.name, instance.life));
-        let mut doing = worker.doing.take().unwrap_or_else(|| Doing {
-            future: begun(worker.job, hands(), holder()),
-            wake_at: 0,
-        });
+        let mut doing =
+            worker.doing.take().unwrap_or_else(|| Doing { future: begun(worker.job, hands(), holder()), wake_at: 0 });
         match doing.future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(true)) => worker.idle = None,
             Poll::Ready(Ok(false)) => {
@@ -420,8 +418,10 @@ impl World {
     fn lanes(&self) -> Vec<(Subject, State)> {
         let scene = self.scene.lock();
         let repo = RepoName::parse(&scene.model.repository.full_name()).expect("a name");
-        let pulls = scene.model.pulls.keys().map(|n| Subject::PullRequest { repo: repo.clone(), number: PullNumber(*n) });
-        let services = ["api", "web"].map(|name| Subject::Pipeline { repo: repo.clone(), service: ServiceName::new(name) });
+        let pulls =
+            scene.model.pulls.keys().map(|n| Subject::PullRequest { repo: repo.clone(), number: PullNumber(*n) });
+        let services =
+            ["api", "web"].map(|name| Subject::Pipeline { repo: repo.clone(), service: ServiceName::new(name) });
         let all = pulls.chain(services).chain([Subject::Repository { repo: repo.clone() }]);
         let lane = |subject: Subject| {
             let lane = at_once(query::lane(&*self.store, &subject)).ok().flatten()?;

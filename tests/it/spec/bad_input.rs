@@ -183,7 +183,7 @@ async fn a_repository_that_is_taken_away_in_the_middle_is_left_alone_until_it_is
     // A delivery that was under way when access ended: everything it asks for is 404 now.
     let payload = town.github.with(|model, _| {
         let deliveries = model.deliveries.values();
-        deliveries.filter(|d| d.event.event == "pull_request").map(|d| d.event.payload.clone()).last().unwrap()
+        deliveries.filter(|d| d.event.event == "pull_request").map(|d| d.event.payload.clone()).next_back().unwrap()
     });
     let mut payload = (*payload).clone();
     payload["action"] = "edited".into();
