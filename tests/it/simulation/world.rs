@@ -364,8 +364,10 @@ impl World {
         } else if scene.weather.doubled > 0 && scene.chance.hits(30) {
             let broken = DeliveryId::new(format!("{}-cut", delivery.id));
             let cut = NewDelivery { id: broken, body: delivery.body.slice(..20.min(delivery.body.len())), ..delivery };
-            let _ = at_once(self.store.admit(cut));
-            scene.record.unreadable += 1;
+            // Its other copy may have been cut too.
+            if at_once(self.store.admit(cut)) == Ok(Admitted::Stored) {
+                scene.record.unreadable += 1;
+            }
         } else {
             let _ = at_once(self.store.admit(delivery));
         }
