@@ -2,16 +2,15 @@
 //!
 //! The only room that names every adapter and that reads the system's clock. Must never decide anything else.
 
-use crate::config::{self, Flags, GITHUB_API_URL, LogFlags, LogSettings, Refusal, Settings, World};
+use crate::config::{self, Flags, LogFlags, LogSettings, Refusal, Settings, World};
 use crate::domain::ids::{Span, Timestamp};
 use crate::engine::ports::{Clock, Holder, Store};
 use crate::engine::run::{Bell, Engine, Pace};
-use crate::github::{Client, ClientProblem, ClientSettings, Interpreter, Secrets};
+use crate::github::{Client, ClientSettings, Interpreter, Secrets, key_signs};
 use crate::store::{SqliteOptions, SqliteStore};
 use crate::telemetry;
 use crate::web::{self, Door, Limits};
 use anyhow::Context;
-use secrecy::SecretString;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -53,15 +52,6 @@ fn world() -> World<'static> {
         key: &key_signs,
         database: &database_is_usable,
         log_filter: &telemetry::check_filter,
-    }
-}
-
-/// Says why a key cannot sign for an App.
-fn key_signs(key: &SecretString) -> Result<(), String> {
-    match Client::new(ClientSettings::new(GITHUB_API_URL, "1", key.clone()), Arc::new(SystemClock)) {
-        Ok(_) => Ok(()),
-        Err(ClientProblem::PrivateKey { message }) => Err(message),
-        Err(other) => Err(other.to_string()),
     }
 }
 
@@ -117,7 +107,17 @@ impl RunningApp {
 /// database is closed.
 pub async fn start(settings: &Settings, stop: CancellationToken) -> anyhow::Result<RunningApp> {
     let store = SqliteStore::open(&settings.database, SqliteOptions::default()).await.context("cannot start")?;
-    start_on(settings, Arc::new(store), stop).await
+    let store = Arc::new(store);
+    let RunningApp { address, running } = start_on(settings, store.clone(), stop).await?;
+    let running = tokio::spawn(async move {
+        let ended = running.await.context("the service broke down")?;
+        if let Err(error) = store.tidy().await {
+            // The next start reads a little more; nothing is lost.
+            tracing::warn!(%error, "the database could not be tidied");
+        }
+        ended
+    });
+    Ok(RunningApp { address, running })
 }
 
 /// As [`start`], on a store that is already there.
@@ -175,7 +175,7 @@ pub async fn start_on<S: Store + 'static>(
         let asked = stop.is_cancelled();
         stop.cancel();
         end_within(grace, serving, working).await;
-        // Nobody else holds it any more: this closes the database.
+        // Unless the caller holds it too, this closes the database.
         drop(closed_last);
         anyhow::ensure!(asked, "a worker broke down; the log above says which");
         Ok(())
@@ -260,6 +260,7 @@ impl Signals {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use secrecy::SecretString;
 
     #[test]
     fn a_database_needs_a_folder_to_write_in_and_a_file_that_is_one() {
