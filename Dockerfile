@@ -8,9 +8,10 @@ RUN apt-get update && apt-get install --yes --no-install-recommends cmake g++ ma
 COPY Cargo.toml Cargo.lock ./
 # The dependencies alone first, so that a change of our own code does not build them again.
 RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
-    && mkdir -p tests/it && echo 'fn main() {}' > tests/it/main.rs \
+    && mkdir -p tests/it benches && echo 'fn main() {}' > tests/it/main.rs \
+    && touch benches/admit.rs benches/turn.rs \
     && cargo build --release --locked --bin plimsoll \
-    && rm -r src tests
+    && rm -r src tests benches
 COPY . .
 RUN touch src/main.rs src/lib.rs && cargo build --release --locked --bin plimsoll \
     && mkdir /data-of-plimsoll

@@ -4,7 +4,8 @@
 
 use crate::config::{self, Flags, LogFlags, LogSettings, Refusal, Settings, World};
 use crate::domain::ids::{Span, Timestamp};
-use crate::engine::ports::{Clock, Holder, Store};
+use crate::engine::janitor::Janitor;
+use crate::engine::ports::{Clock, GitHubError, Holder, Store};
 use crate::engine::run::{Bell, Engine, Pace};
 use crate::github::{Client, ClientSettings, Interpreter, Secrets, key_signs};
 use crate::store::{SqliteOptions, SqliteStore};
@@ -108,31 +109,31 @@ impl RunningApp {
 pub async fn start(settings: &Settings, stop: CancellationToken) -> anyhow::Result<RunningApp> {
     let store = SqliteStore::open(&settings.database, SqliteOptions::default()).await.context("cannot start")?;
     let store = Arc::new(store);
-    let RunningApp { address, running } = start_on(settings, store.clone(), stop).await?;
+    let RunningApp { address, running } = start_on(settings, store.clone(), Arc::new(SystemClock), stop).await?;
     let running = tokio::spawn(async move {
         let ended = running.await.context("the service broke down")?;
         if let Err(error) = store.tidy().await {
-            // The next start reads a little more; nothing is lost.
-            tracing::warn!(%error, "the database could not be tidied");
+            tracing::warn!(%error, "the database was not tidied; nothing is lost");
         }
         ended
     });
     Ok(RunningApp { address, running })
 }
 
-/// As [`start`], on a store that is already there.
-pub async fn start_on<S: Store + 'static>(
+/// As [`start`], on a store and by a clock that are already there.
+pub async fn start_on<S: Store + 'static, C: Clock + 'static>(
     settings: &Settings,
     store: Arc<S>,
+    clock: Arc<C>,
     stop: CancellationToken,
 ) -> anyhow::Result<RunningApp> {
-    let clock = Arc::new(SystemClock);
     let github = ClientSettings::new(&settings.github_api_url, &settings.app_id, settings.private_key.clone());
     let github = Client::new(github, clock.clone()).context("cannot speak to GitHub")?;
     let listener =
         TcpListener::bind(settings.listen).await.with_context(|| format!("cannot listen on {}", settings.listen))?;
     let address = listener.local_addr().context("the listener has no address")?;
 
+    let (client, clock_for_janitor) = (github.clone(), clock.clone());
     let bell = Bell::default();
     let engine = Engine {
         store: store.clone(),
@@ -167,6 +168,7 @@ pub async fn start_on<S: Store + 'static>(
 
     // The workers have a token of their own, so that one that broke down can be told from a stop that was asked for.
     let workers_stop = stop.child_token();
+    tokio::spawn(look_after(client, clock_for_janitor, workers_stop.clone()));
     let grace = settings.shutdown_grace;
     let serving = tokio::spawn(web::server::serve(listener, router, limits, stop.clone()));
     let working = tokio::spawn(engine.run(workers_stop.clone()));
@@ -181,6 +183,21 @@ pub async fn start_on<S: Store + 'static>(
         Ok(())
     });
     Ok(RunningApp { address, running })
+}
+
+/// Says as whom the service speaks, then asks again for deliveries that did not arrive.
+async fn look_after<C: Clock>(client: Client, clock: Arc<C>, stop: CancellationToken) {
+    match client.app_identity().await {
+        Ok(app) => tracing::info!(app = app.slug, "GitHub knows the App"),
+        Err(GitHubError::Refused { message, .. }) => {
+            tracing::error!(
+                message,
+                "GitHub does not accept the App: its id and its private key do not belong together"
+            );
+        }
+        Err(error) => tracing::warn!(%error, "GitHub did not say who the App is"),
+    }
+    Janitor::default().run(&client, &*clock, stop).await;
 }
 
 /// Lets the door and the workers finish, and cuts what takes longer: its effects stay marked in flight.

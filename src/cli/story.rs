@@ -3,10 +3,13 @@
 //! Knows only what a person could see and do on the sandbox's GitHub. Must never look into the service: a story that
 //! happens proves the whole way through it.
 
+use crate::app::SystemClock;
+use crate::domain::ids::Timestamp;
+use crate::engine::ports::Clock;
 use crate::sandbox::Sandbox as GitHub;
-use crate::sandbox::model::{Comment, Refusal};
+use crate::sandbox::model::{Comment, Deployment, DeploymentStatus, PullEdit, Refusal};
 use anyhow::{anyhow, bail};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a step may take until it counts as not happened.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -14,11 +17,11 @@ const BEAT: Duration = Duration::from_millis(50);
 /// How long nothing must happen until it counts as not going to happen.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// One pull request from opened to running in production. Fails at the first step that does not happen.
+/// One pull request from opened to running in production, and one that is taken back. Fails at the first step that does not happen.
 pub(super) async fn street(github: &GitHub) -> anyhow::Result<()> {
-    let began = Instant::now();
+    let began = Watch::start();
     let mut told = Told { github, step: 0 };
-    println!("The street: one pull request from opened to running in production");
+    println!("The street: one pull request from opened to running in production, and one that is taken back");
 
     told.step("Ada opens a pull request.");
     let (branch, title, body, author) = crate::sandbox::seed::PULLS[0];
@@ -76,6 +79,7 @@ pub(super) async fn street(github: &GitHub) -> anyhow::Result<()> {
         })
         .await?;
     told.quote(&after.body);
+    second_change(&mut told, &merged).await?;
     let twice = doubled(github);
     if !twice.is_empty() {
         bail!("dispatched more than once: {}", twice.join(", "));
@@ -83,6 +87,76 @@ pub(super) async fn street(github: &GitHub) -> anyhow::Result<()> {
 
     println!("\nAll {} steps happened, in {} s.", told.step, began.elapsed().as_secs());
     Ok(())
+}
+
+/// A change that needs a review, fails in production, and is taken back to `good`.
+async fn second_change(told: &mut Told<'_>, good: &str) -> anyhow::Result<()> {
+    let github = told.github;
+    told.step("Ada opens another pull request, with a migration and a careless title.");
+    let (branch, title, body, author) = crate::sandbox::seed::PULLS[2];
+    let number = github.open_pull(branch, "count the stock", body, author).map_err(refused)?;
+    told.check_says(number, "plimsoll/policy", "failure").await?;
+
+    told.step("She mends the title, and Barbara, a database owner, approves the review.");
+    let edit = PullEdit { title: Some(title.to_owned()), ..PullEdit::default() };
+    github.edit_pull(number, edit, author).map_err(refused)?;
+    github.review(number, "barbara", "APPROVED").map_err(refused)?;
+    told.check_says(number, "plimsoll/policy", "success").await?;
+
+    told.step("Linus merges it; production will fail this time.");
+    let merged = github.merge(number, "linus").map_err(refused)?;
+    told.deployed("staging", &merged).await?;
+    github.fail_next_run(Some("production"));
+    let approval = github.comment(number, "grace", "/plimsoll approve production").map_err(refused)?;
+    told.answer_after(number, approval).await?;
+    told.until("the run in production fails", || {
+        let mut runs = github.runs();
+        runs.retain(|run| run.inputs.get("sha") == Some(&merged) && run.state.conclusion() == Some("failure"));
+        runs.pop()
+    })
+    .await?;
+    told.note("the workflow run in production failed");
+
+    told.step("Plimsoll takes production back to what was good, and holds it.");
+    let brought_back = |deployment: &Deployment, statuses: &[DeploymentStatus]| {
+        let there =
+            deployment.environment == "production" && deployment.sha == good && deployment.task.starts_with("rollback");
+        there && statuses.iter().any(|status| status.state == "success")
+    };
+    told.until("the rollback succeeds", || {
+        github.deployments().into_iter().find(|(deployment, statuses)| brought_back(deployment, statuses))
+    })
+    .await?;
+    let comment = told
+        .until("the comment tells of it", || {
+            told.by_plimsoll(number).into_iter().find(|comment| comment.body.contains("rolled back to release"))
+        })
+        .await?;
+    told.quote(&comment.body);
+
+    told.step("Grace looks how it stands, and ends the hold.");
+    let asked = github.comment(number, "grace", "/plimsoll status").map_err(refused)?;
+    let answer = told.answer_after(number, asked).await?;
+    told.quote(&answer.body);
+    let asked = github.comment(number, "grace", "/plimsoll resume production").map_err(refused)?;
+    let answer = told.answer_after(number, asked).await?;
+    told.quote(&answer.body);
+    if answer.body.contains("Nothing was changed.") {
+        bail!("step {}: the hold was not ended", told.step);
+    }
+    Ok(())
+}
+
+/// Measures how long something takes.
+struct Watch(Timestamp);
+
+impl Watch {
+    fn start() -> Self {
+        Self(SystemClock.now())
+    }
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(SystemClock.now().since(self.0).0)
+    }
 }
 
 /// Tells the story while it happens.
@@ -110,7 +184,7 @@ impl Told<'_> {
 
     /// Waits until something can be seen.
     async fn until<T>(&self, what: &str, seen: impl Fn() -> Option<T>) -> anyhow::Result<T> {
-        let began = Instant::now();
+        let began = Watch::start();
         loop {
             if let Some(found) = seen() {
                 return Ok(found);
@@ -134,6 +208,18 @@ impl Told<'_> {
             reaction.comment == comment && reaction.content == "eyes" && reaction.author.ends_with("[bot]")
         };
         self.github.with(|model, _| model.reactions.values().any(seen)).then_some(())
+    }
+
+    /// Waits until a check run of the head comes to a conclusion.
+    async fn check_says(&self, number: u64, name: &str, conclusion: &str) -> anyhow::Result<()> {
+        let check = self
+            .until(&format!("the check run {name} says {conclusion}"), || {
+                let runs = self.github.check_runs(&self.github.head_sha(number)?);
+                runs.into_iter().find(|check| check.name == name && check.conclusion.as_deref() == Some(conclusion))
+            })
+            .await?;
+        self.note(&format!("check run {name}: {conclusion}. {}", check.title.unwrap_or_default()));
+        Ok(())
     }
 
     /// The first comment of Plimsoll's that is younger than a command.
@@ -176,7 +262,7 @@ impl Told<'_> {
 
     /// Looks for a while that no workflow run goes to an environment.
     async fn stays_away(&self, environment: &str) -> anyhow::Result<()> {
-        let began = Instant::now();
+        let began = Watch::start();
         while began.elapsed() < QUIET {
             let gone =
                 |run: &crate::sandbox::model::Run| run.inputs.get("environment").is_some_and(|to| to == environment);

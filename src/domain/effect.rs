@@ -80,6 +80,8 @@ pub struct CheckContent {
     /// Markdown, at most 65,535 characters.
     pub text: Option<String>,
     pub annotations: Vec<Annotation>,
+    /// How often somebody asked for it anew. GitHub then waits for an answer also when nothing else changed.
+    pub asked: u64,
 }
 
 /// How a check run stands. `InProgress` is not a conclusion on GitHub; here it is the state before there is one.

@@ -225,3 +225,76 @@ fn pass_on(state: &RepositoryState, run: &RunSnapshot, heard: &mut Heard) {
 pub fn as_fact(state: &RepositoryState) -> Fact {
     Fact::PolicyInForce(state.policy.clone().map(Box::new))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::facts::RepositorySnapshot;
+
+    const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+    fn lane() -> RepositoryState {
+        RepositoryState::new(RepoName::parse("acme/shop").expect("a plain name"), NOW)
+    }
+
+    fn sha(n: u64) -> Sha {
+        Sha::parse(&format!("{n:040x}")).expect("forty digits make a hash")
+    }
+
+    /// What GitHub says when the policy file has this text.
+    fn file(text: &str, blob: u64) -> Facts {
+        let mut facts = Facts::default();
+        let repository = RepositorySnapshot { default_branch: RefName::new("main"), archived: false };
+        facts.insert(Need::Repository, Fact::Repository(repository));
+        let found = PolicyFile::Found { text: text.to_owned(), blob: sha(blob) };
+        facts.insert(Need::PolicyFile, Fact::PolicyFile(found));
+        facts
+    }
+
+    fn pushed(by: &str) -> Event {
+        Event::Pushed { branch: RefName::new("main"), after: sha(99), by: Some(Login::new(by)) }
+    }
+
+    #[test]
+    fn a_broken_file_leaves_the_last_good_policy_in_force_and_names_who_broke_it() {
+        let mut state = lane();
+        apply(&mut state, &pushed("ada"), &file("version: 1\nchecks: { title: conventional }\n", 1), NOW);
+        apply(&mut state, &pushed("linus"), &file("version: 1\nchekcs: {}\n", 2), NOW);
+        // A sweep that reads the same broken file does not forget who it was.
+        apply(
+            &mut state,
+            &Event::Look { because: "the clock called".into() },
+            &file("version: 1\nchekcs: {}\n", 2),
+            NOW,
+        );
+        let held = state.policy.as_ref().expect("a policy");
+        assert_eq!((held.blob.clone(), held.broken_by.clone()), (Some(sha(1)), Some(Login::new("linus"))));
+        assert_eq!(held.policy.checks.title, crate::domain::policy::TitleRule::Conventional);
+        assert_eq!(held.problems.len(), 1);
+        // Put back to the good text, nothing of it stays.
+        apply(&mut state, &pushed("ada"), &file("version: 1\nchecks: { title: conventional }\n", 1), NOW);
+        assert_eq!(state.policy.expect("a policy").problems, []);
+    }
+
+    #[test]
+    fn who_asked_for_the_policy_hears_when_it_was_read() {
+        let mut state = lane();
+        let by = Subject::PullRequest { repo: state.repo.clone(), number: PullNumber(7) };
+        let asks = Event::Signal(Signal::PolicyWanted { by: by.clone() });
+        assert!(apply(&mut state, &asks, &Facts::default(), NOW).forwards.is_empty());
+        let heard = apply(&mut state, &pushed("ada"), &file("version: 1\n", 1), NOW);
+        assert_eq!(heard.forwards, [(by, Event::Signal(Signal::PolicyReady))]);
+    }
+
+    #[test]
+    fn a_repository_that_cannot_be_seen_is_left_alone() {
+        let mut state = lane();
+        let mut facts = Facts::default();
+        facts.insert(Need::Repository, Fact::Absent(Absence::NotFound));
+        facts.insert(Need::PolicyFile, Fact::Absent(Absence::NotFound));
+        apply(&mut state, &Event::Look { because: "the clock called".into() }, &facts, NOW);
+        assert_eq!(wake_at(&state), None);
+        apply(&mut state, &Event::AccessChanged { granted: true }, &file("version: 1\n", 1), NOW);
+        assert!(wake_at(&state).is_some());
+    }
+}

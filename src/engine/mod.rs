@@ -3,6 +3,7 @@
 //! Knows the domain and its own ports. Must never know SQL, HTTP or a library that speaks them.
 
 pub mod inbox;
+pub mod janitor;
 pub mod outbox;
 pub mod ports;
 pub mod query;

@@ -13,6 +13,8 @@ const LEASE: Span = Span::minutes(2);
 const SEND_WITHIN: Span = Span::minutes(1);
 /// How long to wait after an uncertain try before looking whether it happened: longer than GitHub's lists lag.
 pub const SETTLE: Span = Span::seconds(45);
+/// A lease that runs out was sent under early enough for its effect to be listed by then, also when clocks differ.
+const _: () = assert!(LEASE.0 >= SEND_WITHIN.0 + SETTLE.0 + Span::seconds(10).0);
 /// How often an effect is tried before a person must look.
 const ATTEMPTS_MAX: u32 = 20;
 
@@ -47,7 +49,13 @@ pub async fn perform<S: Store, G: GitHub, C: Clock>(
         EffectProgress::Ended(Ending::Unknown { message }) => {
             tracing::error!(effect.key = %key, message, "effect needs a person");
         }
-        EffectProgress::Ended(ending) => tracing::info!(effect.key = %key, ?ending, duration_ms, "effect ended"),
+        EffectProgress::Ended(Ending::Done { url, .. }) => {
+            tracing::info!(effect.key = %key, url = url.as_deref(), duration_ms, "effect done");
+        }
+        EffectProgress::Ended(Ending::Refused { message }) => {
+            tracing::warn!(effect.key = %key, message, "GitHub refused the effect");
+        }
+        EffectProgress::Ended(Ending::Superseded) => tracing::info!(effect.key = %key, "effect superseded"),
         EffectProgress::Later { because, .. } => tracing::info!(effect.key = %key, because, "effect waits"),
         EffectProgress::Settle { because, .. } => {
             tracing::warn!(effect.key = %key, because, "effect may have happened")
@@ -68,11 +76,9 @@ async fn go_on<G: GitHub, C: Clock>(
     claimed_at: Timestamp,
 ) -> EffectProgress {
     if claimed.was_in_flight {
-        // Whatever was sent in the try before must have had time to appear in GitHub's lists.
-        let settled_at = claimed.last_tried_at.unwrap_or(claimed.first_tried_at).plus(SETTLE);
-        if clock.now() < settled_at {
-            return EffectProgress::Settle { until: settled_at, because: "an earlier try may still appear".to_owned() };
-        }
+        // Whatever was sent before has had time to appear in GitHub's lists: an uncertain try is not due before
+        // `SETTLE` is over, and a lease that ran out outlasts it. That this claim is marked as a try must not start
+        // the time anew, or looks that fail would push each other on for ever.
         match github.probe(&claimed.effect, claimed.first_tried_at).await {
             Ok(Some(done)) => return EffectProgress::Ended(ended(done)),
             Ok(None) => {}

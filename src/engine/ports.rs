@@ -86,6 +86,27 @@ pub enum GitHubError {
     Uncertain { what: String, message: String },
 }
 
+/// Knows which deliveries GitHub could not bring, and has it try again.
+pub trait Deliveries: Send + Sync {
+    /// Deliveries attempted since a moment that no attempt has brought home, oldest first.
+    fn failed(&self, since: Timestamp) -> impl Future<Output = Result<Vec<FailedDelivery>, GitHubError>> + Send;
+
+    /// Asks GitHub to deliver once more; it does so soon, under the same GUID.
+    fn redeliver(&self, attempt: u64) -> impl Future<Output = Result<(), GitHubError>> + Send;
+}
+
+/// A delivery that no attempt has brought home.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedDelivery {
+    /// Names the newest attempt, for [`Deliveries::redeliver`].
+    pub attempt: u64,
+    /// The GUID, which all attempts share.
+    pub id: DeliveryId,
+    pub event: String,
+    /// When the newest attempt was made.
+    pub at: Timestamp,
+}
+
 // ---------------------------------------------------------------- the store
 
 /// Why the store did not do it. After an error nothing of the call has happened, except with `Unavailable`, where a
@@ -98,7 +119,8 @@ pub enum StoreError {
     /// The database cannot be used now.
     #[error("the store cannot be used: {message}")]
     Unavailable { message: String },
-    /// What was read makes no sense.
+    /// What was read makes no sense. A delivery, arrival or effect that cannot be read has been put aside, so that the
+    /// next call gets past it.
     #[error("the store holds what cannot be read: {message}")]
     Corrupt { message: String },
 }
@@ -239,11 +261,14 @@ pub enum EffectProgress {
 ///
 /// Lanes and effects are leased: a lease that has run out may be taken by another holder, and the commit of the old
 /// one is then refused. `now` is always given; the store has no clock.
+///
+/// `admit`, `arrive` and `claim_effect` are flushed to disk when they return, and with them everything before. The others
+/// outlive the process at once and a power cut a moment later, in their order.
 pub trait Store: Send + Sync {
     /// Keeps a delivery. Durable (flushed to disk) before it returns; many callers share one flush.
     fn admit(&self, delivery: NewDelivery) -> impl Future<Output = Result<Admitted, StoreError>> + Send;
 
-    /// Deliveries that were admitted and not sorted, oldest first.
+    /// Deliveries that were admitted and not sorted, oldest first; fewer than `limit` when they are large.
     fn unsorted(&self, limit: usize) -> impl Future<Output = Result<Vec<NewDelivery>, StoreError>> + Send;
 
     /// Writes what sorting made of deliveries; one that somebody else sorted meanwhile is left alone.
@@ -278,7 +303,8 @@ pub trait Store: Send + Sync {
         because: &str,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Takes arrivals that cannot be worked on out of the inbox and keeps them aside, visible; frees the lane.
+    /// Takes arrivals that cannot be worked on out of the inbox and keeps them aside, visible; frees the lane,
+    /// whose failures are counted from 0 again.
     fn park_arrivals(
         &self,
         subject: &Subject,
@@ -327,7 +353,8 @@ pub trait Store: Send + Sync {
     fn counts(&self, now: Timestamp) -> impl Future<Output = Result<Counts, StoreError>> + Send;
 
     /// Forgets bodies of sorted deliveries, ended effects and journal lines older than `before`, a bounded number a
-    /// call; returns how many rows went. The newest finished publish of each target is kept.
+    /// call; returns how many rows went. The newest finished publish of each target is kept, and a GUID is remembered
+    /// longer than its body.
     fn prune(&self, before: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
 

@@ -19,6 +19,8 @@ const LEASE: Span = Span::minutes(2);
 const ARRIVALS_MAX: usize = 32;
 /// How often a turn may fail before its arrivals are put aside.
 const FAILURES_MAX: u32 = 12;
+/// And how old they must be by then: a lane that GitHub asked to wait has failures that are none of its own.
+const PARK_AFTER: Span = Span::hours(3);
 /// How often one event may ask for more facts. Each round can only ask what the round before made known.
 const ROUNDS_MAX: usize = 8;
 
@@ -77,6 +79,8 @@ pub async fn turn<S: Store, G: GitHub, C: Clock>(
     let subject = claimed.subject.clone();
     let failures = claimed.failures;
     let taken: Vec<ArrivalId> = claimed.arrivals.iter().map(|(id, _)| *id).collect();
+    let oldest = claimed.arrivals.iter().map(|(_, arrival)| arrival.at).min();
+    let is_young = |at: Timestamp| clock.now().since(at) < PARK_AFTER;
     match make(store, github, clock, holder, claimed).await {
         Ok(()) => Ok(Turn::Done),
         Err(Failure::Store(error @ StoreError::Conflict { .. })) => {
@@ -90,7 +94,7 @@ pub async fn turn<S: Store, G: GitHub, C: Clock>(
             store.defer_lane(&subject, holder, clock.now().plus(wait), &because).await?;
             Ok(Turn::Deferred)
         }
-        Err(Failure::Again { because }) if failures < FAILURES_MAX || taken.is_empty() => {
+        Err(Failure::Again { because }) if failures < FAILURES_MAX || oldest.is_none_or(is_young) => {
             tracing::warn!(%subject, because, failures, "turn failed, tried again later");
             store.defer_lane(&subject, holder, clock.now().plus(backoff(failures)), &because).await?;
             Ok(Turn::Deferred)
@@ -162,6 +166,7 @@ async fn make<S: Store, G: GitHub, C: Clock>(
     let state = serde_json::to_vec(&lane)
         .map_err(|e| Failure::Park { because: format!("the state cannot be written: {e}") })?;
     let (events, acts) = (arrivals.len(), effects.len());
+    let notes = turn.notes.join("; ");
     store
         .commit(TurnCommit {
             subject: subject.clone(),
@@ -177,7 +182,11 @@ async fn make<S: Store, G: GitHub, C: Clock>(
         })
         .await?;
     let duration_ms = clock.now().since(now).0;
-    tracing::debug!(%subject, events, effects = acts, duration_ms, "turn done");
+    if notes.is_empty() {
+        tracing::debug!(%subject, events, effects = acts, duration_ms, "turn done");
+    } else {
+        tracing::info!(%subject, events, effects = acts, duration_ms, "{notes}");
+    }
     Ok(())
 }
 

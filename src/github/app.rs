@@ -9,7 +9,7 @@ use super::wire::rest;
 use super::wire::{Account, login_or_ghost};
 use crate::domain::facts::Absence;
 use crate::domain::ids::*;
-use crate::engine::ports::GitHubError;
+use crate::engine::ports::{Deliveries, FailedDelivery, GitHubError};
 use http::Method;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,18 +38,6 @@ pub struct Installation {
     pub id: InstallationId,
     pub account: Login,
     pub suspended: bool,
-}
-
-/// A delivery that no attempt has brought home.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FailedDelivery {
-    /// Names the newest attempt, for [`Client::redeliver`].
-    pub attempt: u64,
-    /// The GUID, which all attempts share.
-    pub id: DeliveryId,
-    pub event: String,
-    /// When the newest attempt was made.
-    pub at: Timestamp,
 }
 
 impl Client {
@@ -85,9 +73,10 @@ impl Client {
         let listed = present("GET /installation/repositories", listed)?;
         Ok(listed.items.iter().filter_map(|repository| repository.name().ok()).collect())
     }
+}
 
-    /// Deliveries attempted since a moment that no attempt has brought home, oldest first.
-    pub async fn failed_deliveries(&self, since: Timestamp) -> Result<Vec<FailedDelivery>, GitHubError> {
+impl Deliveries for Client {
+    async fn failed(&self, since: Timestamp) -> Result<Vec<FailedDelivery>, GitHubError> {
         // Newest first, by a cursor in the query of the next page.
         let past = |deliveries: &[rest::Delivery]| deliveries.last().is_some_and(|last| last.delivered_at.0 < since);
         let path = "/app/hook/deliveries";
@@ -113,10 +102,9 @@ impl Client {
         Ok(failed)
     }
 
-    /// Asks GitHub to deliver once more; it does so soon, under the same GUID.
-    pub async fn redeliver(&self, attempt: u64) -> Result<(), GitHubError> {
+    async fn redeliver(&self, attempt: u64) -> Result<(), GitHubError> {
         let path = format!("/app/hook/deliveries/{attempt}/attempts");
-        let call = Call::write(Method::POST, path, &serde_json::json!({}));
+        let call = Call::bare_write(Method::POST, path);
         let reply = self.send(As::App, &call).await?;
         succeeded(&call, &reply)
     }

@@ -86,6 +86,11 @@ impl Call {
         Self { method, path, body: Some(body.to_string()), kind: Kind::Write }
     }
 
+    /// A write without a body: GitHub's description of these endpoints has none.
+    pub fn bare_write(method: Method, path: String) -> Self {
+        Self { method, path, body: None, kind: Kind::Write }
+    }
+
     /// Names the request in errors and logs; the query would say too much.
     pub fn what(&self) -> String {
         format!("{} {}", self.method, self.path.split('?').next().unwrap_or_default())

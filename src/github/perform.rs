@@ -82,7 +82,7 @@ impl Client {
                 self.dispatch(at, key, workflow, branch, inputs).await
             }
             Act::CancelRun { run } => {
-                let call = Call::write(Method::POST, at.path(&format!("/actions/runs/{run}/cancel")), &json!({}));
+                let call = Call::bare_write(Method::POST, at.path(&format!("/actions/runs/{run}/cancel")));
                 let reply = self.send(at.by(), &call).await?;
                 if reply.status == StatusCode::CONFLICT {
                     // It ended before; that is what was wanted.
@@ -385,6 +385,7 @@ mod tests {
             summary: "x".repeat(70_000),
             text: None,
             annotations: Vec::new(),
+            asked: 0,
         };
         let body = |content: &CheckContent| {
             Check { name: "plimsoll/policy", head_sha: &head_sha, content, mark: "check/x@1".to_owned() }.body(&[])

@@ -1,5 +1,6 @@
 //! The API as a client sees it, asked in process.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -206,6 +207,43 @@ fn a_check_run_keeps_githubs_limits_and_adds_annotations() {
     assert_eq!(client.get(&one).1["pull_requests"], json!([]));
     let (_, list) = client.get(&format!("{SHOP}/commits/{sha}/check-runs?check_name=plimsoll%2Frisk&app_id=4711"));
     assert_eq!(list["total_count"], 1);
+}
+
+#[test]
+fn a_check_run_that_is_asked_for_again_stays_until_the_app_answers() {
+    let (mut client, number) = Client::with_pull();
+    let sha = client.model.pull(number).unwrap().head_sha.clone();
+    let done =
+        |conclusion: &str| json!({ "name": "x", "head_sha": sha, "status": "completed", "conclusion": conclusion });
+    let (_, made) = client.send("POST", &format!("{SHOP}/check-runs"), done("failure"));
+    client.events();
+    client.model.rerequest_check(made["id"].as_u64().unwrap(), "ada", NOW).unwrap();
+    let one = format!("{SHOP}/check-runs/{}", made["id"]);
+    assert_eq!(client.get(&one).1["conclusion"], "failure");
+    let (_, suites) = client.get(&format!("{SHOP}/commits/{sha}/check-suites"));
+    assert_eq!(suites["check_suites"][0]["status"], "queued");
+    client.send("PATCH", &one, json!({ "status": "completed", "conclusion": "success" }));
+    assert_eq!(client.events(), ["check_run.rerequested", "check_run.completed", "check_suite.completed"]);
+}
+
+#[test]
+fn a_run_under_way_fails_by_its_switch_whatever_its_command_says() {
+    let mut model = Client::new().model;
+    let inputs = [("environment", "staging"), ("service", "api"), ("sha", "abc")];
+    let inputs: BTreeMap<_, _> = inputs.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    for command in [false, true] {
+        model.run_times.finished_by_hand = command;
+        let run = model.dispatch("deploy.yml", "main", inputs.clone(), "ada", NOW).unwrap().run;
+        model.tick(NOW + 1_000);
+        assert_eq!(model.run(run).unwrap().state, RunState::InProgress { since: NOW + 1_000 });
+        model.set_run_fails(run, true).unwrap();
+        if command {
+            model.finish_run(run, "success", "all is well\n", NOW + 9_000);
+        }
+        model.tick(NOW + 9_000);
+        let run = model.run(run).unwrap();
+        assert_eq!((run.state.conclusion(), run.output.is_empty()), (Some("failure"), !command));
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Must never show what is inside a delivery or a lane.
 
 use super::{Shared, reply};
+use crate::domain::ids::{Span, Timestamp};
 use crate::engine::ports::{Counts, Store};
 use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
@@ -10,16 +11,14 @@ use http::{StatusCode, header};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
 
 /// How long counts from the store are shown before they are asked for again: anybody may ask, so asking must be cheap.
-const COUNTS_KEPT: Duration = Duration::from_secs(1);
+const COUNTS_KEPT: Span = Span::seconds(1);
 
 /// The store's last answer, and when it came.
 #[derive(Default)]
-pub(crate) struct ReadinessCache(Mutex<Option<(Instant, Result<Counts, ()>)>>);
+pub(crate) struct ReadinessCache(Mutex<Option<(Timestamp, Result<Counts, ()>)>>);
 
 pub(super) async fn home<S: Store + 'static>(State(shared): State<Arc<Shared<S>>>) -> Html<String> {
     let schema = match shared.door.schema {
@@ -113,12 +112,13 @@ pub(super) async fn method_not_allowed() -> Response {
 async fn counts<S: Store>(shared: &Shared<S>) -> Result<Counts, ()> {
     // The lock is held while the store is asked, so that many callers at once cost one question.
     let mut kept = shared.readiness.0.lock().await;
+    let now = shared.door.clock.now();
     if let Some((at, answer)) = *kept
-        && at.elapsed() < COUNTS_KEPT
+        && now < at.plus(COUNTS_KEPT)
     {
         return answer;
     }
-    let asked = shared.door.store.counts(shared.door.clock.now());
+    let asked = shared.door.store.counts(now);
     let answer = match tokio::time::timeout(shared.door.limits.request_timeout / 2, asked).await {
         Ok(Ok(counts)) => Ok(counts),
         Ok(Err(error)) => {
@@ -130,6 +130,6 @@ async fn counts<S: Store>(shared: &Shared<S>) -> Result<Counts, ()> {
             Err(())
         }
     };
-    *kept = Some((Instant::now(), answer));
+    *kept = Some((now, answer));
     answer
 }

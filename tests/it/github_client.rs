@@ -268,6 +268,7 @@ fn check() -> CheckContent {
         summary: "Few lines.".to_owned(),
         text: None,
         annotations: (1..=60).map(annotation).collect(),
+        asked: 0,
     }
 }
 

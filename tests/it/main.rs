@@ -5,5 +5,7 @@ mod house;
 mod licences;
 mod manifest;
 mod payloads;
+mod simulation;
+mod snapshots;
 mod spec;
 mod store_contract;

@@ -149,7 +149,7 @@ fn name(event: &plimsoll::domain::event::Event) -> String {
 }
 
 /// GitHub's examples with the names of their events.
-fn examples() -> Vec<(String, Value)> {
+pub(crate) fn examples() -> Vec<(String, Value)> {
     let file = "node_modules/@octokit/webhooks-examples/api.github.com/index.json";
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file))
         .unwrap_or_else(|problem| panic!("{file}: {problem}. Run `npm ci` (`tests/run` does it for you)."));

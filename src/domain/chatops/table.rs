@@ -11,6 +11,8 @@ use std::fmt::Write;
 pub enum Who {
     /// Everybody who can comment.
     Anybody,
+    /// The author of the pull request, and accounts that may push to the repository.
+    AuthorAndWriters,
     /// Accounts that may push to the repository.
     Writers,
     /// Those whom the environment's `approval` names, and who made none of the changes themselves.
@@ -22,6 +24,7 @@ impl Who {
     pub fn words(self) -> &'static str {
         match self {
             Self::Anybody => "everybody who can comment",
+            Self::AuthorAndWriters => "the pull request's author and everybody with write permission",
             Self::Writers => "everybody with write permission",
             Self::Approvers => {
                 "those whom the environment's `approval` names, unless they are author, committer, co-author or merger \
@@ -107,7 +110,7 @@ pub(super) const VERBS: [Row; 7] = [
         parts: &[],
         flags: &[],
         meaning: "Looks at everything afresh: files, reviews, policy, deployments.",
-        who: Who::Writers,
+        who: Who::AuthorAndWriters,
         verb: |_| Some(Verb::Recheck),
     },
     Row {
@@ -222,7 +225,7 @@ mod tests {
         - `/plimsoll status`
           Says where this pull request and its releases stand. May: everybody who can comment.
         - `/plimsoll recheck`
-          Looks at everything afresh: files, reviews, policy, deployments. May: everybody with write permission.
+          Looks at everything afresh: files, reviews, policy, deployments. May: the pull request's author and everybody with write permission.
         - `/plimsoll deploy <ref|sha> to <environment> [--service <service>] [--reason "..."]`
           Releases a branch, tag or commit to an environment, by the rules of that environment. May: everybody with write permission.
         - `/plimsoll approve <environment> [<sha>] [--service <service>]`

@@ -124,9 +124,9 @@ fn permission(facts: &Facts, login: &Login) -> Permission {
 
 fn recheck(state: &PullState, comment: &Comment, facts: &Facts) -> String {
     let author = state.pull.as_ref().is_some_and(|pull| pull.author == comment.by);
-    if !author && permission(facts, &comment.by) < Permission::Triage {
+    if !author && permission(facts, &comment.by) < Permission::Write {
         return format!(
-            "⛔ {}, only the author and people with triage permission may ask for a recheck. Nothing was changed.",
+            "⛔ {}, only the author and people with write permission may ask for a recheck. Nothing was changed.",
             crate::domain::markdown::mention(&comment.by)
         );
     }

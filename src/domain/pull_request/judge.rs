@@ -23,7 +23,7 @@ pub(super) fn needs(state: &PullState, pull: &PullSnapshot, facts: &Facts) -> Ve
     if edits_policy(files) {
         needs.push(Need::FileAt { path: POLICY_PATH.to_owned(), sha: head_sha });
     }
-    if pull.open && rules::wants_reviews(&policy.policy, files) {
+    if rules::wants_reviews(&policy.policy, files) {
         needs.push(Need::PullReviews { number });
         let reviews = reviews(state, facts);
         let subject = subject(pull, files, &reviews);

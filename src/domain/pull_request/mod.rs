@@ -21,6 +21,8 @@ mod tests;
 const COMMANDS_KEPT: usize = 50;
 /// A comment that was found by looking is obeyed only when it is younger than this.
 const STALE_AFTER: Span = Span::hours(1);
+/// How long GitHub's lists may be behind: what changed so shortly before a look may not have been seen by it.
+const LISTED_WITHIN: Span = Span::minutes(1);
 /// How often the policy is asked for before the pull request gives up until something happens.
 const POLICY_TRIES: u32 = 6;
 
@@ -44,6 +46,8 @@ pub struct PullState {
     pub handed_over: bool,
     /// How often the policy was asked for and not there.
     pub policy_tries: u32,
+    /// How often GitHub was asked to run our checks of this head again.
+    pub rechecks: u64,
 }
 
 /// What was found of one head.
@@ -97,6 +101,7 @@ impl PullState {
             releases: BTreeMap::new(),
             handed_over: false,
             policy_tries: 0,
+            rechecks: 0,
         }
     }
 }
@@ -136,7 +141,7 @@ fn ask<'a>(state: &'a PullState, event: &'a Event, now: Timestamp) -> Ask<'a> {
                 Ask { pull: Some(pull), read: false, judge: *action != PullAction::Closed || pull.merged }
             }
         },
-        Event::LookIfNewer { updated_at } if state.read_at > updated_at.plus(Span::seconds(5)) => pass,
+        Event::LookIfNewer { updated_at } if looked_through(state) > updated_at.plus(LISTED_WITHIN) => pass,
         // Twenty clicks, or one for each of our checks, are one question.
         Event::RecheckRequested { head_sha } if just_read(state, head_sha, now) => pass,
         Event::Look { .. }
@@ -163,6 +168,12 @@ fn ask<'a>(state: &'a PullState, event: &'a Event, now: Timestamp) -> Ask<'a> {
             | Signal::ReleaseMoved { .. },
         ) => pass,
     }
+}
+
+/// Everything that changed before this moment was seen: the pull request itself and its comments, which not every
+/// read looks at.
+fn looked_through(state: &PullState) -> Timestamp {
+    state.read_at.min(state.comments_until)
 }
 
 /// Whether this head was read and judged moments ago.
@@ -246,12 +257,16 @@ pub fn apply(state: &mut PullState, event: &Event, facts: &Facts, now: Timestamp
                 state.releases.insert(service.clone(), (**brief).clone());
             }
         }
+        Event::RecheckRequested { head_sha } => {
+            if state.judged.as_ref().is_some_and(|judged| judged.head_sha == *head_sha) {
+                state.rechecks += 1;
+            }
+        }
         Event::Look { .. }
         | Event::LookIfNewer { .. }
         | Event::PullChanged { .. }
         | Event::CommentCreated { .. }
         | Event::ReviewChanged { .. }
-        | Event::RecheckRequested { .. }
         | Event::Pushed { .. }
         | Event::AccessChanged { .. }
         | Event::RunChanged { .. }
@@ -273,6 +288,8 @@ fn keep_counts(pull: &mut PullSnapshot, known: Option<&PullSnapshot>) {
 
 /// When the clock must call: only while the policy is awaited; all else comes by signal or by the sweep.
 pub fn wake_at(state: &PullState, now: Timestamp) -> Option<Timestamp> {
-    let waiting = state.pull.is_some() && (1..POLICY_TRIES).contains(&state.policy_tries);
+    // One that was closed meanwhile is not judged, so nobody would ever count the tries on.
+    let is_judged = state.pull.as_ref().is_some_and(|pull| is_judged(state, pull));
+    let waiting = is_judged && (1..POLICY_TRIES).contains(&state.policy_tries);
     waiting.then(|| now.plus(Span::minutes(1 << state.policy_tries.min(6))))
 }

@@ -332,7 +332,11 @@ fn without_a_policy_file_it_says_how_to_begin() {
 
     There are no rules. They live in `.github/plimsoll.yml` on the default branch, under `checks`.
     ");
-    assert!(desk.living_comment().contains("Nothing is deployed from here"));
+    let comment = desk.living_comment();
+    assert!(comment.contains("Nothing is deployed from here"));
+    let file =
+        comment.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a file to begin with");
+    assert_eq!(parse(file, POLICY_PATH, &repo()).problems, [], "the file to begin with is good");
 }
 
 #[test]
@@ -481,7 +485,7 @@ fn a_command_is_seen_at_once_and_passed_to_the_pipeline() {
         settled: true,
     };
     desk.play(Event::Signal(answer));
-    insta::assert_snapshot!(desk.replies(), @"@grace: ✅ grace approved.");
+    insta::assert_snapshot!(desk.replies(), @"✅ grace approved.");
 }
 
 #[test]
@@ -505,7 +509,7 @@ fn what_cannot_be_understood_or_is_not_allowed_is_answered() {
         "/plimsoll recheck\n/plimsoll aprove production\n/plimsoll approve production --service apo",
     );
     insta::assert_snapshot!(desk.replies(), @r"
-    @mallory: ⛔ @mallory, only the author and people with triage permission may ask for a recheck. Nothing was changed.
+    ⛔ @mallory, only the author and people with write permission may ask for a recheck. Nothing was changed.
 
     ⛔ `aprove` is not a command. Did you mean `approve`?
 
@@ -552,4 +556,31 @@ fn a_change_of_one_release_is_kept_apart_from_older_ones() {
     };
     let text = serde_json::to_string(&change).expect("plain data");
     assert_eq!(serde_json::from_str::<Change>(&text).expect("read back"), change);
+}
+
+#[test]
+fn a_read_that_skipped_the_comments_does_not_stand_for_a_look_at_them() {
+    let mut desk = Desk::new();
+    desk.opened();
+    let commented = desk.now;
+    // The comment's own delivery is lost; a review's arrives, and only the pull request is read for it.
+    desk.now = commented.plus(Span::minutes(2));
+    desk.play(Event::ReviewChanged { number: PullNumber(7) });
+    let look = Event::LookIfNewer { updated_at: commented };
+    let wanted = needs(&desk.state, &look, &Facts::default(), desk.now);
+    assert!(wanted.iter().any(|need| matches!(need, Need::Comments { .. })), "{wanted:?}");
+    desk.play(look.clone());
+    assert_eq!(needs(&desk.state, &look, &Facts::default(), desk.now), [], "once is enough");
+}
+
+#[test]
+fn a_closed_pull_request_does_not_wake_for_a_policy_that_is_not_there() {
+    let mut desk = Desk::new();
+    desk.in_force(None).opened();
+    let State::PullRequest(open) = desk.state.clone() else { panic!("a pull request") };
+    assert!(wake_at(&open, desk.now).is_some());
+    desk.pull.open = false;
+    desk.changed(PullAction::Closed);
+    let State::PullRequest(closed) = desk.state.clone() else { panic!("a pull request") };
+    assert_eq!(wake_at(&closed, desk.now), None);
 }

@@ -247,6 +247,12 @@ pub fn is_reachable(sha: &Sha, plan: &Plan, facts: &Facts) -> bool {
     }
 }
 
+/// Whether a command was written before something happened, so that its author could not know. GitHub writes whole
+/// seconds.
+fn written_before(command: &PipelineCommand, happened: Timestamp) -> bool {
+    command.at.0 < happened.0 - happened.0.rem_euclid(1_000)
+}
+
 fn approve(
     state: &mut PipelineState,
     command: &PipelineCommand,
@@ -270,13 +276,12 @@ fn approve(
             code(sha.unwrap_or_default())
         ));
     }
-    if let StagePhase::Waiting { since, .. } = &stage.phase {
-        // GitHub writes whole seconds.
-        if command.at.0 < since.0 - since.0.rem_euclid(1_000) {
-            return Err(format!(
-                "The candidate for {shown} changed after this was written: it is now release {number} ({short}). Look at it and approve again."
-            ));
-        }
+    if let StagePhase::Waiting { since, .. } = &stage.phase
+        && written_before(command, *since)
+    {
+        return Err(format!(
+            "The candidate for {shown} changed after this was written: it is now release {number} ({short}). Look at it and approve again."
+        ));
     }
     may_approve(command, &requirement, facts, &environment)?;
     four_eyes(state, command, release, &environment, facts)?;
@@ -392,6 +397,14 @@ fn roll_back(
     if let Some((release, _)) = state.rolling(&environment).filter(|(r, _)| r.is_rollback()) {
         return Err(format!("{shown} is being rolled back already, by release {}.", release.number));
     }
+    let waiting = state.releases.values().find(|release| {
+        let waits = |stage: &Stage| matches!(stage.phase, StagePhase::Waiting { .. });
+        release.is_rollback() && release.stage(&environment).is_some_and(waits)
+    });
+    if let Some(release) = waiting {
+        let number = release.number;
+        return Err(format!("{shown} is being rolled back already, by release {number}, which is next to start."));
+    }
     let good = state.environment(&environment).map(|e| e.good.as_slice()).unwrap_or_default();
     let target = match to {
         Some(named) => good.iter().rev().find(|good| names_sha(named, &good.sha)).cloned(),
@@ -424,8 +437,12 @@ fn roll_back(
         return Err(unknown_environment(plan, &environment));
     };
     let resume = super::gate::resume_command(&environment);
+    let starts = match state.rolling(&environment) {
+        Some((stopping, _)) => format!("It starts when release {} has stopped", stopping.number),
+        None => "It starts now".to_owned(),
+    };
     Ok(Answer::ForNow(format!(
-        "⏪ Release {number} takes {shown} back to {} (release {}). It starts now; {shown} is held until {resume}.",
+        "⏪ Release {number} takes {shown} back to {} (release {}). {starts}; {shown} is held until {resume}.",
         code(target.sha.short()),
         target.release
     )))
@@ -442,6 +459,12 @@ fn resume(
     let Some(known) = state.environments.iter_mut().find(|e| e.name == *environment) else {
         return Err(format!("{shown} has no releases yet."));
     };
+    if let Some(hold) = known.hold.as_ref().filter(|hold| written_before(command, hold.since)) {
+        return Err(format!(
+            "The hold of {shown} is newer than this: {} Look at it and resume again.",
+            text(&hold.reason)
+        ));
+    }
     match known.hold.take() {
         Some(hold) => {
             said.notes.push(format!("{} ended the hold of {environment}", command.by));

@@ -166,6 +166,9 @@ pub struct Rollout {
     pub step: usize,
     pub started_at: Timestamp,
     pub phase: StepPhase,
+    /// Who rolled it back while something of it was being made on GitHub: it stops as soon as that is there to stop.
+    #[serde(default)]
+    pub stopped_by: Option<Login>,
 }
 
 /// Where a step of a rollout stands.

@@ -128,7 +128,8 @@ pub fn default_target<'a>(state: &'a PipelineState, name: &EnvironmentName) -> O
     environment.good.iter().rev().find(|good| good.sha != live.sha)
 }
 
-/// Stops the rollout under way, for a person's rollback to take its place.
+/// Stops the rollout under way, for a person's rollback to take its place. What is being made on GitHub just now
+/// cannot be taken back: the rollout then keeps its environment until it stands, so that nothing of it starts later.
 pub fn abort(
     state: &mut PipelineState,
     name: &EnvironmentName,
@@ -137,24 +138,39 @@ pub fn abort(
     said: &mut Said,
 ) -> Option<ReleaseNumber> {
     let (release, stage) = state.rolling(name)?;
-    let number = release.number;
-    let asked = release.asked.clone();
-    let at = At { release: number, environment: name.clone() };
-    if let StagePhase::Rolling(Rollout { step, phase: StepPhase::Running { run, .. }, .. }) = &stage.phase {
-        let key = dispatch_key(&state.repo, &state.service, number, name, *step);
-        said.acts.push((EffectKey::new(format!("{key}/cancel")), Act::CancelRun { run: *run }));
+    let at = At { release: release.number, environment: name.clone() };
+    let StagePhase::Rolling(rollout) = &stage.phase else { return None };
+    match rollout.phase {
+        StepPhase::Creating | StepPhase::Dispatching { .. } | StepPhase::Finding { .. } => {
+            said.notes.push(format!("release {} will be stopped in {name} by {by}", at.release));
+            if let Some(Stage { phase: StagePhase::Rolling(rollout), .. }) = state.stage_mut(at.release, name) {
+                rollout.stopped_by.get_or_insert_with(|| by.clone());
+            }
+        }
+        StepPhase::Running { .. } | StepPhase::Baking { .. } => stop(state, &at, by, now, said),
     }
+    Some(at.release)
+}
+
+/// Ends a rollout that somebody rolled back, and cancels its run.
+pub fn stop(state: &mut PipelineState, at: &At, by: &Login, now: Timestamp, said: &mut Said) {
+    let (repo, service) = (state.repo.clone(), state.service.clone());
+    let Some(release) = state.releases.get_mut(&at.release) else { return };
     let why = format!("{by} rolled it back");
-    if let Some(asked) = asked {
-        said.answers.push((asked, Answer::Final(format!("Release {number} was stopped in {name}: {why}."))));
-    }
-    for stage in &mut state.releases.get_mut(&number)?.stages {
+    for stage in &mut release.stages {
         if stage.policy.name == at.environment {
+            if let StagePhase::Rolling(Rollout { step, phase: StepPhase::Running { run, .. }, .. }) = &stage.phase {
+                let key = dispatch_key(&repo, &service, at.release, &at.environment, *step);
+                said.acts.push((EffectKey::new(format!("{key}/cancel")), Act::CancelRun { run: *run }));
+            }
             stage.phase = StagePhase::Failed { at: now, why: why.clone() };
         } else if matches!(stage.phase, StagePhase::Ahead) {
             stage.phase = StagePhase::NotReached;
         }
     }
-    said.notes.push(format!("release {number} was stopped in {name} by {by}"));
-    Some(number)
+    if let Some(asked) = release.asked.clone() {
+        let answer = format!("Release {} was stopped in {}: {why}.", at.release, at.environment);
+        said.answers.push((asked, Answer::Final(answer)));
+    }
+    said.notes.push(format!("release {} was stopped in {} by {by}", at.release, at.environment));
 }

@@ -3,7 +3,7 @@
 //! Knows runs and percentages. Must never know who allowed it: the gate was judged before it started.
 
 use super::advance::{become_candidate, succeed};
-use super::rollback::{Damage, fail};
+use super::rollback::{Damage, fail, stop};
 use super::*;
 use crate::domain::effect::{Act, Ending};
 use crate::domain::facts::{Need, RunStatus};
@@ -47,7 +47,8 @@ pub fn start(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut Said
         production,
     };
     let Some(stage) = release.stages.iter_mut().find(|s| s.policy.name == at.environment) else { return };
-    stage.phase = StagePhase::Rolling(Rollout { step: 0, started_at: now, phase: StepPhase::Creating });
+    stage.phase =
+        StagePhase::Rolling(Rollout { step: 0, started_at: now, phase: StepPhase::Creating, stopped_by: None });
     said.acts.push((deployment_key(&repo, &service, at.release, &at.environment), act));
     said.notes.push(format!("release {} starts in {}", at.release, at.environment));
 }
@@ -119,7 +120,10 @@ fn deployment_made(state: &mut PipelineState, at: &At, ending: &Ending, now: Tim
             if let Some(stage) = state.stage_mut(at.release, &at.environment) {
                 stage.deployment = id.map(DeploymentId);
             }
-            dispatch(state, at, 0, now, said);
+            match stopped_by(state, at) {
+                Some(by) => stop(state, at, &by, now, said),
+                None => dispatch(state, at, 0, now, said),
+            }
         }
         Ending::Refused { message } => {
             fail(state, at, format!("GitHub refused the deployment: {message}"), Damage::None, now, said);
@@ -181,7 +185,11 @@ fn dispatched(state: &mut PipelineState, at: &At, rollout: &Rollout, ending: &En
                     StepPhase::Finding { since: dispatched_at }
                 }
             };
+            let found = matches!(phase, StepPhase::Running { .. });
             enter(state, at, phase, url.clone());
+            if let (true, Some(by)) = (found, stopped_by(state, at)) {
+                stop(state, at, &by, now, said);
+            }
         }
         Ending::Refused { message } => {
             fail(state, at, format!("GitHub refused to start the workflow: {message}"), damage, now, said);
@@ -191,6 +199,19 @@ fn dispatched(state: &mut PipelineState, at: &At, rollout: &Rollout, ending: &En
             let why = format!("it is not known whether the workflow was started: {message}");
             fail(state, at, why, Damage::Unknown, now, said);
         }
+    }
+}
+
+/// Who rolled a rollout back that could not be stopped at once.
+fn stopped_by(state: &PipelineState, at: &At) -> Option<Login> {
+    match &state.releases.get(&at.release)?.stage(&at.environment)?.phase {
+        StagePhase::Rolling(rollout) => rollout.stopped_by.clone(),
+        StagePhase::Ahead
+        | StagePhase::Waiting { .. }
+        | StagePhase::Succeeded { .. }
+        | StagePhase::Failed { .. }
+        | StagePhase::Superseded { .. }
+        | StagePhase::NotReached => None,
     }
 }
 
@@ -228,6 +249,10 @@ pub fn run_seen(state: &mut PipelineState, run: &RunSnapshot, polled: bool, now:
         // Only a look of our own counts as seen: short runs then end before a status in between is worth its request.
         let seen_at = if polled { Some(now) } else { seen_before };
         enter(state, &at, StepPhase::Running { run: run.id, since, seen_at }, Some(run.url.clone()));
+        if let Some(by) = &rollout.stopped_by {
+            stop(state, &at, by, now, said);
+            continue;
+        }
         match run.status {
             RunStatus::Queued | RunStatus::InProgress => {}
             RunStatus::Succeeded => step_succeeded(state, &at, now, said),

@@ -419,3 +419,54 @@ fn deploying_an_unmerged_commit_to_the_last_environment_is_refused() {
     insta::assert_snapshot!(stage.command("grace", deploy("staging")), @"🚢 Release 1 (`0000000`) to `staging`. It starts now.");
     insta::assert_snapshot!(stage.command("grace", deploy("qa")), @"⛔ There is no environment `qa` in this pipeline; there is `staging`, `production`. Nothing was changed.");
 }
+
+#[test]
+fn a_resume_written_before_the_hold_does_not_end_it() {
+    let mut stage = Stage1::new();
+    stage.ship(7);
+    stage.merge(8, "ada").run(RunStatus::Succeeded);
+    stage.approve("grace");
+    let written = stage.now;
+    stage.now = stage.now.plus(Span::minutes(1));
+    stage.run(RunStatus::Failed).run(RunStatus::Succeeded);
+    let later = std::mem::replace(&mut stage.now, written);
+    insta::assert_snapshot!(stage.resume("grace"), @"⛔ The hold of `production` is newer than this: release 2 failed: the workflow run failed. Look at it and resume again. Nothing was changed.");
+    stage.now = later;
+    assert!(stage.resume("grace").contains("is ended"));
+}
+
+/// Ships two releases and begins a third in production; what it does first on GitHub has not ended.
+fn third_begins() -> Stage1 {
+    let mut stage = Stage1::new();
+    stage.ship(7).ship(8);
+    stage.merge(9, "ada").run(RunStatus::Succeeded);
+    stage.approve("grace");
+    stage
+}
+
+#[test]
+fn a_rollback_waits_for_a_dispatch_that_is_on_its_way_and_stops_its_run() {
+    let mut stage = third_begins();
+    stage.obey();
+    let (key, _) = stage.said.acts.last().cloned().expect("a dispatch");
+    insta::assert_snapshot!(stage.rollback("linus"), @"⏪ Release 4 takes `production` back to `0000000` (release 2). It starts when release 3 has stopped; `production` is held until `/plimsoll resume production`.");
+    assert_eq!(stage.said.acts.last().map(|(last, _)| last), Some(&key), "nothing else is started meanwhile");
+    insta::assert_snapshot!(stage.rollback("linus"), @"⛔ `production` is being rolled back already, by release 4, which is next to start. Nothing was changed.");
+    stage.play(Event::EffectEnded { key, ending: Ending::Done { id: Some(900), url: None } });
+    let acts: Vec<&Act> = stage.said.acts.iter().rev().take(2).map(|(_, act)| act).collect();
+    assert!(matches!(acts[..], [Act::CreateDeployment { .. }, Act::CancelRun { run: RunId(900) }]), "{acts:?}");
+    stage.run(RunStatus::Succeeded);
+    assert_eq!(stage.live("production"), Some(2));
+}
+
+#[test]
+fn a_rollback_while_the_deployment_is_made_dispatches_nothing_and_shows_that_it_failed() {
+    let mut stage = third_begins();
+    stage.rollback("linus");
+    stage.obey();
+    assert!(
+        matches!(stage.said.acts.last(), Some((_, Act::CreateDeployment { task, .. })) if task.starts_with("rollback"))
+    );
+    let stopped = stage.state.releases[&ReleaseNumber(3)].stages[1].clone();
+    assert!(stopped.deployment.is_some() && matches!(stopped.phase, StagePhase::Failed { .. }));
+}

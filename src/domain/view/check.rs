@@ -20,12 +20,12 @@ pub fn views(state: &PullState) -> Vec<(Target, Content)> {
     let (Some(pull), Some(judged)) = (&state.pull, &state.judged) else { return Vec::new() };
     let target = |name: &str| Target::CheckRun { name: name.to_owned(), head_sha: judged.head_sha.clone() };
     vec![
-        (target(POLICY_CHECK), Content::Check(policy(judged, pull.draft))),
-        (target(RISK_CHECK), Content::Check(risk(judged))),
+        (target(POLICY_CHECK), Content::Check(policy(judged, pull.draft, state.rechecks))),
+        (target(RISK_CHECK), Content::Check(risk(judged, state.rechecks))),
     ]
 }
 
-fn policy(judged: &Judged, draft: bool) -> CheckContent {
+fn policy(judged: &Judged, draft: bool, asked: u64) -> CheckContent {
     let proposed = judged.proposed_policy.as_deref().unwrap_or_default();
     let broken = proposed.iter().filter(|p| p.severity == Severity::Error).count();
     let count = |wanted: Outcome| judged.rules.iter().filter(|r| r.outcome == wanted).count();
@@ -44,6 +44,7 @@ fn policy(judged: &Judged, draft: bool) -> CheckContent {
         summary: policy_summary(judged),
         text: None,
         annotations: proposed.iter().filter_map(annotation).collect(),
+        asked,
     }
 }
 
@@ -144,7 +145,7 @@ fn annotation(problem: &Problem) -> Option<Annotation> {
     })
 }
 
-fn risk(judged: &Judged) -> CheckContent {
+fn risk(judged: &Judged, asked: u64) -> CheckContent {
     let (conclusion, title) = match &judged.verdict.judgement {
         Judgement::Known { probability, band, .. } => {
             let blocks = judged.policy.policy.risk.block.is_some_and(|from| *band >= from);
@@ -153,7 +154,7 @@ fn risk(judged: &Judged) -> CheckContent {
         }
         Judgement::Abstains { .. } => (CheckConclusion::Neutral, "Risk unknown".to_owned()),
     };
-    CheckContent { conclusion, title, summary: risk_summary(judged), text: None, annotations: Vec::new() }
+    CheckContent { conclusion, title, summary: risk_summary(judged), text: None, annotations: Vec::new(), asked }
 }
 
 fn risk_summary(judged: &Judged) -> String {

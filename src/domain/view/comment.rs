@@ -14,6 +14,16 @@ use crate::domain::pull_request::{Judged, PullState};
 use crate::domain::release::gate::who_may;
 use crate::domain::risk::Judgement;
 
+/// The least policy file that deploys, for repositories without one.
+const BEGINNING: &str = "version: 1
+pipeline:
+  trigger: { workflow: deploy.yml }  # your workflow; it gets `environment`, `service`, `sha` and more as inputs
+  environments:
+    - name: staging
+    - name: production
+      approval: { count: 1 }
+";
+
 /// The comment; `None` while nothing was judged.
 pub fn view(state: &PullState) -> Option<(Target, Content)> {
     let (pull, judged) = (state.pull.as_ref()?, state.judged.as_ref()?);
@@ -77,7 +87,8 @@ fn after(state: &PullState, pull: &PullSnapshot, judged: &Judged) -> String {
     }
     let Some(pipeline) = &judged.policy.policy.pipeline else {
         return format!(
-            "Nothing is deployed from here: there is no `pipeline` in `{POLICY_PATH}` on the default branch."
+            "Nothing is deployed from here: there is no `pipeline` in `{POLICY_PATH}` on the default branch.\n\n\
+             <details><summary>How to begin</summary>\n\n```yaml\n{BEGINNING}```\n\n</details>"
         );
     };
     if pull.base_ref != judged.policy.default_branch {

@@ -69,11 +69,14 @@ pub fn rolling(stage: &Stage, rollout: &Rollout) -> String {
     let steps = stage.policy.rollout.len();
     let percent = stage.policy.rollout.get(rollout.step).copied().unwrap_or(100);
     let step = if steps > 1 { format!("step {} of {steps} ({percent} %) ", rollout.step + 1) } else { String::new() };
+    if rollout.stopped_by.is_some() {
+        return "is being stopped".to_owned();
+    }
     match &rollout.phase {
-        StepPhase::Creating => "is being prepared".to_owned(),
-        StepPhase::Dispatching { .. } => format!("{step}is being started"),
-        StepPhase::Finding { .. } => format!("{step}was started, its run is being looked for"),
-        StepPhase::Running { .. } => format!("{step}is running"),
+        // One text from start to end of a run: each change of the text is a write on GitHub.
+        StepPhase::Creating | StepPhase::Dispatching { .. } | StepPhase::Finding { .. } | StepPhase::Running { .. } => {
+            format!("{step}is running")
+        }
         StepPhase::Baking { .. } => format!("{step}is baking for {}", stage.policy.bake),
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::json::object;
 use super::{Model, Refusal};
 
 const OUTPUT_CHARS_MAX: usize = 65_535;
@@ -48,6 +49,8 @@ pub struct CheckRun {
     pub text: Option<String>,
     pub annotations: Vec<Annotation>,
     pub actions: Vec<CheckAction>,
+    /// Somebody wants it again and the App has not answered yet.
+    pub asked_again: bool,
     pub created_at: i64,
 }
 
@@ -164,7 +167,10 @@ impl Model {
     }
 
     fn suite_event(&mut self, sha: &str, action: &str, by: &str, now: i64) {
-        let payload = json!({ "check_suite": self.suite_json(sha) });
+        if !self.hears("check_suite") {
+            return;
+        }
+        let payload = object([("check_suite", self.suite_json(sha))]);
         self.send("check_suite", Some(action), payload, by, now);
     }
 
@@ -195,6 +201,7 @@ impl Model {
             text: None,
             annotations: Vec::new(),
             actions: Vec::new(),
+            asked_again: false,
             created_at: now,
         };
         self.check_runs.insert(id, run);
@@ -210,10 +217,11 @@ impl Model {
     /// Changes a check run; annotations are added to those it has.
     pub fn update_check_run(&mut self, id: u64, wish: CheckRunWish, now: i64) -> Result<(), Refusal> {
         wish.check()?;
-        let before = self.check_runs.get(&id).ok_or_else(Refusal::not_found)?.status.clone();
+        let before = self.check_runs.get(&id).ok_or_else(Refusal::not_found)?;
+        let was_done = before.status == "completed" && !before.asked_again;
         self.apply(id, wish, now);
-        let after = self.check_runs.get(&id).map(|run| run.status.clone()).unwrap_or_default();
-        if before != "completed" && after == "completed" {
+        let is_done = self.check_runs.get(&id).is_some_and(|run| run.status == "completed");
+        if !was_done && is_done {
             self.check_event(id, "completed", None, None, now);
         }
         Ok(())
@@ -223,6 +231,7 @@ impl Model {
         let Some(run) = self.check_runs.get_mut(&id) else {
             return;
         };
+        run.asked_again = false;
         if let Some(name) = wish.name {
             run.name = name;
         }
@@ -253,12 +262,11 @@ impl Model {
         }
     }
 
-    /// A person asks for a check run again.
+    /// A person asks for a check run again. Its suite is open again; the run itself stays as it is
+    /// until the App changes it or makes another.
     pub fn rerequest_check(&mut self, id: u64, by: &str, now: i64) -> Result<(), Refusal> {
         let run = self.check_runs.get_mut(&id).ok_or_else(Refusal::not_found)?;
-        run.status = "queued".to_owned();
-        run.conclusion = None;
-        run.completed_at = None;
+        run.asked_again = true;
         self.check_event(id, "rerequested", Some(by), None, now);
         Ok(())
     }
@@ -267,6 +275,9 @@ impl Model {
     pub fn rerequest_suite(&mut self, sha: &str, by: &str, now: i64) -> Result<(), Refusal> {
         if !self.suites.contains_key(sha) {
             return Err(Refusal::not_found());
+        }
+        for run in self.check_runs.values_mut().filter(|run| run.head_sha == sha) {
+            run.asked_again = true;
         }
         self.suite_event(sha, "rerequested", by, now);
         Ok(())
@@ -287,17 +298,19 @@ impl Model {
             return;
         };
         let sha = run.head_sha.clone();
-        let mut shown = self.check_run_json(run);
-        shown["check_suite"] = self.suite_brief_json(&run.head_sha);
-        let mut payload = json!({ "check_run": shown });
-        if let Some(identifier) = identifier {
-            payload["requested_action"] = json!({ "identifier": identifier });
-        }
         let bot = self.app.bot_login();
-        self.send("check_run", Some(action), payload, by.unwrap_or(&bot), now);
+        if self.hears("check_run") {
+            let mut shown = self.check_run_json(run);
+            shown["check_suite"] = self.suite_brief_json(&run.head_sha);
+            let mut payload = object([("check_run", shown)]);
+            if let Some(identifier) = identifier {
+                payload["requested_action"] = json!({ "identifier": identifier });
+            }
+            self.send("check_run", Some(action), payload, by.unwrap_or(&bot), now);
+        }
         let suite_is_done = action == "completed"
             && self.manners.requests_suites
-            && self.check_runs_of(&sha, true).iter().all(|run| run.status == "completed");
+            && self.check_runs_of(&sha, true).iter().all(|run| run.status == "completed" && !run.asked_again);
         if suite_is_done {
             self.suite_event(&sha, "completed", &bot, now);
         }

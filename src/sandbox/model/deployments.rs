@@ -165,9 +165,11 @@ impl Model {
                 updated_at: now,
             },
         );
-        let payload =
-            json!({ "deployment": self.deployment_json(id), "workflow": Value::Null, "workflow_run": Value::Null });
-        self.send("deployment", Some("created"), payload, by, now);
+        if self.hears("deployment") {
+            let payload =
+                json!({ "deployment": self.deployment_json(id), "workflow": Value::Null, "workflow_run": Value::Null });
+            self.send("deployment", Some("created"), payload, by, now);
+        }
         Ok(Created::Deployment(id))
     }
 
@@ -237,7 +239,7 @@ impl Model {
             self.make_others_inactive(deployment, &environment, by, now);
         }
         // GitHub sends no event for `inactive`.
-        if wish.state != "inactive" {
+        if wish.state != "inactive" && self.hears("deployment_status") {
             let payload = json!({
                 "deployment": self.deployment_json(deployment),
                 "deployment_status": self.deployment_status_json(id),

@@ -88,9 +88,14 @@ impl Model {
         Ok(())
     }
 
+    /// Says whether the App hears of such events: else nothing needs to be written for it.
+    pub(super) fn hears(&self, event: &str) -> bool {
+        self.is_installed() && self.app.events.iter().any(|name| name == event)
+    }
+
     /// Queues an event of the repository: adds what every payload has.
     pub(super) fn send(&mut self, event: &str, action: Option<&str>, mut payload: Value, by: &str, now: i64) {
-        if !self.is_installed() || !self.app.events.iter().any(|name| name == event) {
+        if !self.hears(event) {
             return;
         }
         if let Some(action) = action {

@@ -42,6 +42,9 @@ impl Model {
             Some(user) => (user.id, user.login.as_str(), user.kind),
             None => (10_137, login, Kind::User),
         };
+        if self.manners.slim_payloads {
+            return json!({ "login": login, "id": id, "type": kind.word() });
+        }
         let escaped = login.replace('[', "%5B").replace(']', "%5D").replace(' ', "%20");
         let url = format!("{}/users/{escaped}", self.api_url);
         json!({
@@ -70,6 +73,9 @@ impl Model {
     pub fn organization_json(&self) -> Value {
         let login = &self.repository.owner;
         let id = self.find_user(login).map_or(1, |user| user.id);
+        if self.manners.slim_payloads {
+            return json!({ "login": login, "id": id });
+        }
         let url = format!("{}/orgs/{login}", self.api_url);
         json!({
             "login": login,
@@ -191,6 +197,9 @@ impl Model {
 
     /// The App (`integration` in GitHub's description).
     pub fn app_json(&self) -> Value {
+        if self.manners.slim_payloads {
+            return json!({ "id": self.app.id, "slug": self.app.slug, "name": self.app.name });
+        }
         json!({
             "id": self.app.id,
             "slug": self.app.slug,
@@ -252,6 +261,11 @@ impl Model {
             "suspended_at": time_or_null(suspended_at),
         })
     }
+}
+
+/// An object out of what is given away: `json!` would copy it, and these are large.
+pub(super) fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 /// Adds the members of one object to another.

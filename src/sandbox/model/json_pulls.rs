@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::json::{encoded, encoded_path, extend, node, rfc3339, text_or_null, time_or_null};
+use super::json::{encoded, encoded_path, extend, node, object, rfc3339, text_or_null, time_or_null};
 use super::{Comment, Issue, Model, Pull, PullState, Reaction, Review};
 use crate::sandbox::history::{Commit, FileChange, FileStatus, Signature};
 
@@ -30,13 +30,13 @@ impl Model {
     }
 
     fn branch_json(&self, owner: &str, name: &str, sha: &str, repository: &Value) -> Value {
-        json!({
-            "label": format!("{owner}:{name}"),
-            "ref": name,
-            "sha": sha,
-            "user": self.user_json(owner),
-            "repo": repository,
-        })
+        object([
+            ("label", format!("{owner}:{name}").into()),
+            ("ref", name.into()),
+            ("sha", sha.into()),
+            ("user", self.user_json(owner)),
+            ("repo", repository.clone()),
+        ])
     }
 
     /// A pull request as lists show it.
@@ -101,8 +101,6 @@ impl Model {
             "draft": pull.draft,
             "auto_merge": Value::Null,
             "author_association": self.association(&pull.author),
-            "head": head,
-            "base": self.branch_json(owner, &pull.base_ref, &pull.base_sha, repository),
             "_links": {
                 "self": { "href": url },
                 "html": { "href": html },
@@ -115,6 +113,8 @@ impl Model {
             },
         });
         extend(&mut shown, more);
+        shown["head"] = head;
+        shown["base"] = self.branch_json(owner, &pull.base_ref, &pull.base_sha, repository);
         shown
     }
 

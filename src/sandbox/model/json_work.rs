@@ -24,7 +24,7 @@ impl Model {
     pub(super) fn suite_brief_json(&self, sha: &str) -> Value {
         let (id, created_at) = self.suites.get(sha).copied().unwrap_or((0, 0));
         let runs = self.check_runs_of(sha, true);
-        let done = !runs.is_empty() && runs.iter().all(|run| run.status == "completed");
+        let done = !runs.is_empty() && runs.iter().all(|run| run.status == "completed" && !run.asked_again);
         let failed = runs
             .iter()
             .find_map(|run| run.conclusion.as_deref().filter(|c| !matches!(*c, "success" | "neutral" | "skipped")));
@@ -210,10 +210,10 @@ impl Model {
             "rerun_url": format!("{url}/rerun"),
             "workflow_url": self.repository_url(&format!("/actions/workflows/{}", run.workflow_id)),
             "head_commit": self.simple_commit_json(&run.head_sha),
-            "repository": repository,
-            "head_repository": repository,
         });
         extend(&mut shown, more);
+        shown["head_repository"] = repository.clone();
+        shown["repository"] = repository;
         shown
     }
 }

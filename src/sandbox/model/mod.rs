@@ -169,7 +169,8 @@ pub struct WaitingPull {
 pub struct Manners {
     /// Answers a dispatch with 204 even when run details are asked for, as older GHES does.
     pub dispatch_never_tells_run: bool,
-    /// Puts only ids and names into webhook payloads: much cheaper, for simulation.
+    /// Shows accounts, Apps and repositories with little more than ids and names: much cheaper, for
+    /// simulation.
     pub slim_payloads: bool,
     /// Sends `check_suite.requested` for pushed commits, as GitHub does to Apps that write checks.
     pub requests_suites: bool,

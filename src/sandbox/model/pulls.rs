@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::json::object;
 use super::{Model, Refusal};
 use crate::sandbox::history::{Comparison, FileStatus, MergeMethod};
 
@@ -186,6 +187,9 @@ impl Model {
     }
 
     fn push_event(&mut self, branch: &str, before: Option<&str>, after: &str, by: &str, now: i64) {
+        if !self.hears("push") {
+            return;
+        }
         let zero = "0".repeat(40);
         let default_tip = self.history.branch(&self.repository.default_branch);
         let since = before.map(str::to_owned).or(default_tip);
@@ -449,10 +453,10 @@ impl Model {
     }
 
     pub(super) fn pull_event(&mut self, number: u64, action: &str, extra: Value, by: &str, now: i64) {
-        let Some(pull) = self.pulls.get(&number) else {
+        let Some(pull) = self.pulls.get(&number).filter(|_| self.hears("pull_request")) else {
             return;
         };
-        let mut payload = json!({ "number": number, "pull_request": self.payload_pull_json(pull) });
+        let mut payload = object([("number", number.into()), ("pull_request", self.payload_pull_json(pull))]);
         if let (Some(payload), Value::Object(extra)) = (payload.as_object_mut(), extra) {
             payload.extend(extra);
         }

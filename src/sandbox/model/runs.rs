@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::json::object;
 use super::{Model, Refusal};
 use crate::sandbox::history::Entry;
 
@@ -361,11 +362,11 @@ impl Model {
     }
 
     fn run_event(&mut self, id: u64, action: &str, now: i64) {
-        let Some(run) = self.runs.get(&id) else {
+        let Some(run) = self.runs.get(&id).filter(|_| self.hears("workflow_run")) else {
             return;
         };
         let workflow = self.workflow_json_of(run.workflow_id, &run.workflow_path, &run.workflow_name);
-        let payload = json!({ "workflow_run": self.run_json(run), "workflow": workflow });
+        let payload = object([("workflow_run", self.run_json(run)), ("workflow", workflow)]);
         let by = run.actor.clone();
         self.send("workflow_run", Some(action), payload, &by, now);
     }

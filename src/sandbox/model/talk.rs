@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::json::object;
 use super::{Model, Refusal};
 
 /// Characters of a comment at most.
@@ -127,13 +128,10 @@ impl Model {
     }
 
     fn comment_event(&mut self, id: u64, action: &str, extra: Value, by: &str, now: i64) {
-        let Some(comment) = self.comments.get(&id) else {
+        let Some(comment) = self.comments.get(&id).filter(|_| self.hears("issue_comment")) else {
             return;
         };
-        let mut payload = json!({
-            "issue": self.issue_json(comment.number),
-            "comment": self.comment_json(comment),
-        });
+        let mut payload = object([("issue", self.issue_json(comment.number)), ("comment", self.comment_json(comment))]);
         if let (Some(payload), Value::Object(extra)) = (payload.as_object_mut(), extra) {
             payload.extend(extra);
         }
@@ -194,7 +192,7 @@ impl Model {
         shown["updated_at"] = json!(super::rfc3339(now));
         self.reviews.insert(id, review);
         let pull = self.pull(number)?;
-        let payload = json!({ "review": shown, "pull_request": self.payload_pull_simple_json(pull) });
+        let payload = object([("review", shown), ("pull_request", self.payload_pull_simple_json(pull))]);
         self.send("pull_request_review", Some("submitted"), payload, author, now);
         Ok(id)
     }

@@ -4,14 +4,15 @@
 //! that GitHub also lets through; comments are dropped as GitHub hides them; links go to the web
 //! only; pictures become links, so that a page fetches nothing.
 
-use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
+use pulldown_cmark::{BlockQuoteKind, CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
 /// Tags that pass, exactly so and without attributes.
 const TAGS: [&str; 7] = ["details", "summary", "sub", "sup", "kbd", "b", "i"];
 
 /// Renders Markdown to HTML that is safe inside a page.
 pub(super) fn rendered(text: &str) -> String {
-    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
+    let options =
+        Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS | Options::ENABLE_GFM;
     let mut events = Vec::new();
     let mut raw = String::new();
     let mut open: Vec<&'static str> = Vec::new();
@@ -25,7 +26,11 @@ pub(super) fn rendered(text: &str) -> String {
             Event::Start(Tag::HtmlBlock) | Event::End(TagEnd::HtmlBlock) => {}
             other => {
                 pass(&mut raw, &mut open, &mut events);
+                let alert = alert_of(&other);
                 events.push(tamed(other));
+                if let Some(name) = alert {
+                    events.push(Event::Html(format!("<p class=\"alert\">{name}</p>\n").into()));
+                }
                 continue;
             }
         }
@@ -86,6 +91,18 @@ fn passed(raw: &str, open: &mut Vec<&'static str>) -> String {
     shown
 }
 
+/// The heading of `> [!WARNING]` and its like.
+fn alert_of(event: &Event<'_>) -> Option<&'static str> {
+    let Event::Start(Tag::BlockQuote(Some(kind))) = event else { return None };
+    Some(match kind {
+        BlockQuoteKind::Note => "Note",
+        BlockQuoteKind::Tip => "Tip",
+        BlockQuoteKind::Important => "Important",
+        BlockQuoteKind::Warning => "Warning",
+        BlockQuoteKind::Caution => "Caution",
+    })
+}
+
 fn tamed(event: Event<'_>) -> Event<'_> {
     match event {
         Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
@@ -136,6 +153,19 @@ mod tests {
         &lt;details onclick=x&gt;
         "#);
         assert!(rendered("<details>\n\nopen").ends_with("</details>"));
+    }
+
+    #[test]
+    fn alerts_have_a_heading_and_keep_their_text() {
+        insta::assert_snapshot!(rendered("> [!WARNING]\n> `production` is frozen.\n\n> quoted"), @r#"
+        <blockquote class="markdown-alert-warning">
+        <p class="alert">Warning</p>
+        <p><code>production</code> is frozen.</p>
+        </blockquote>
+        <blockquote>
+        <p>quoted</p>
+        </blockquote>
+        "#);
     }
 
     #[test]

@@ -273,9 +273,10 @@ fn refused(refusal: &Refusal) -> Response<Body> {
         why.push_str(&format!(" {}", error["message"].as_str().unwrap_or_default()));
     }
     let html = format!(
-        "<!doctype html><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{0}</title><link rel=\"stylesheet\" href=\"/-/style.css\"><main><h1>{0}</h1><p>{1}</p><p><a href=\"/\">To the pull requests</a></p></main>",
-        refusal.status,
-        markdown::escaped(why.trim())
+        "<!doctype html><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{0}</title><link rel=\"stylesheet\" href=\"/-/style.css\"><main><h1>{0}</h1><p>{1}</p><p class=\"mute\">Status {2}. Nothing was changed.</p><p><a href=\"/\">To the pull requests</a></p></main>",
+        if refusal.status == 404 { "There is nothing here" } else { "That does not work" },
+        markdown::escaped(why.trim()),
+        refusal.status
     );
     built(
         Response::builder().status(refusal.status).header("content-type", "text/html; charset=utf-8"),

@@ -6,7 +6,9 @@ use askama::Template;
 
 use super::markdown::rendered;
 use crate::sandbox::history::FileChange;
-use crate::sandbox::model::{CheckRun, DeliveryResult, Model, Pull, PullState, Refusal, Run, RunState, rfc3339};
+use crate::sandbox::model::{
+    CheckRun, DeliveryResult, Deployment, Model, Pull, PullState, Refusal, Run, RunState, rfc3339,
+};
 use crate::sandbox::seed;
 
 type Html = Result<String, askama::Error>;
@@ -15,8 +17,22 @@ type Html = Result<String, askama::Error>;
 pub(super) struct Site {
     full_name: String,
     base: String,
-    people: Vec<String>,
+    people: Vec<Person>,
     chosen: String,
+}
+
+/// Somebody to act as, and what they may do here.
+struct Person {
+    login: String,
+    role: String,
+}
+
+impl Person {
+    fn of(model: &Model, login: String) -> Self {
+        let teams = model.teams.values().filter(|team| team.members.contains(&login)).map(|team| team.slug.as_str());
+        let role: Vec<&str> = std::iter::once(model.permission_of(&login).role()).chain(teams).collect();
+        Self { role: role.join(", "), login }
+    }
 }
 
 impl Site {
@@ -24,6 +40,7 @@ impl Site {
         let people = model.people();
         let known = chosen.filter(|login| people.iter().any(|person| person == login));
         let chosen = known.map(str::to_owned).or_else(|| people.first().cloned()).unwrap_or_default();
+        let people = people.into_iter().map(|login| Person::of(model, login)).collect();
         let full_name = model.repository.full_name();
         Self { base: format!("/{full_name}"), full_name, people, chosen }
     }
@@ -60,7 +77,7 @@ impl PullLine {
             PullState::Open if pull.draft => ("Draft", "mute"),
             PullState::Open => ("Open", "good"),
             PullState::Closed { .. } => ("Closed", "bad"),
-            PullState::Merged { .. } => ("Merged", "busy"),
+            PullState::Merged { .. } => ("Merged", "done"),
         };
         Self {
             number: pull.number,
@@ -188,8 +205,12 @@ impl CheckLine {
         Self {
             id: run.id,
             name: run.name.clone(),
-            state: run.conclusion.clone().unwrap_or_else(|| run.status.clone()).replace('_', " "),
-            class: class_of(run.conclusion.as_deref()),
+            state: if run.asked_again {
+                "asked again".to_owned()
+            } else {
+                run.conclusion.clone().unwrap_or_else(|| run.status.clone()).replace('_', " ")
+            },
+            class: if run.asked_again { "busy" } else { class_of(run.conclusion.as_deref()) },
             title: run.title.clone().unwrap_or_default(),
             summary: markdown(&run.summary),
             text: markdown(&run.text),
@@ -250,6 +271,28 @@ struct PullPage {
     open: bool,
     draft: bool,
     can_reopen: bool,
+    merged: Option<Merged>,
+}
+
+/// What became of a pull request after its merge.
+struct Merged {
+    by: String,
+    sha: String,
+    short: String,
+    deployments: Vec<DeploymentLine>,
+}
+
+impl Merged {
+    fn of(model: &Model, state: &PullState, now: i64) -> Option<Self> {
+        let PullState::Merged { by, sha, .. } = state else { return None };
+        let deployments = model.deployments.values().rev().filter(|one| one.sha == *sha).take(20);
+        Some(Self {
+            by: by.clone(),
+            sha: sha.clone(),
+            short: short(sha),
+            deployments: deployments.map(|one| DeploymentLine::of(model, one, now)).collect(),
+        })
+    }
 }
 
 pub(super) fn pull(model: &Model, site: Site, number: u64, now: i64) -> Result<Html, Refusal> {
@@ -309,6 +352,7 @@ pub(super) fn pull(model: &Model, site: Site, number: u64, now: i64) -> Result<H
         open: pull.is_open(),
         draft: pull.draft,
         can_reopen: matches!(pull.state, PullState::Closed { .. }),
+        merged: Merged::of(model, &pull.state, now),
     };
     Ok(page.render())
 }
@@ -335,6 +379,7 @@ struct RunLine {
     class: &'static str,
     branch: String,
     sha: String,
+    short: String,
     actor: String,
     when: String,
     inputs: BTreeMap<String, String>,
@@ -353,7 +398,8 @@ impl RunLine {
             state: run.state.conclusion().unwrap_or(run.state.status()).replace('_', " "),
             class: class_of(run.state.conclusion()),
             branch: run.head_branch.clone(),
-            sha: short(&run.head_sha),
+            sha: run.head_sha.clone(),
+            short: short(&run.head_sha),
             actor: run.actor.clone(),
             when: when(run.created_at, now),
             inputs: run.inputs.clone(),
@@ -412,15 +458,52 @@ struct StatusLine {
 }
 
 struct DeploymentLine {
+    environment: String,
     state: String,
     class: &'static str,
     sha: String,
+    short: String,
     description: String,
+    /// What the latest status says.
+    news: String,
     task: String,
-    git_ref: String,
     creator: String,
     when: String,
     statuses: Vec<StatusLine>,
+}
+
+impl DeploymentLine {
+    fn of(model: &Model, one: &Deployment, now: i64) -> Self {
+        let statuses = model.statuses_of(one.id);
+        let state = statuses.first().map_or("created", |status| status.state.as_str());
+        Self {
+            environment: one.environment.clone(),
+            state: state.replace('_', " "),
+            class: match state {
+                "success" => "good",
+                "failure" | "error" => "bad",
+                "inactive" => "mute",
+                _ => "busy",
+            },
+            sha: one.sha.clone(),
+            short: short(&one.sha),
+            description: one.description.clone().unwrap_or_default(),
+            news: statuses.first().map(|status| status.description.clone()).unwrap_or_default(),
+            task: one.task.clone(),
+            creator: one.creator.clone(),
+            when: when(one.created_at, now),
+            statuses: statuses
+                .into_iter()
+                .map(|status| StatusLine {
+                    state: status.state.replace('_', " "),
+                    description: status.description.clone(),
+                    when: when(status.created_at, now),
+                    // The model lets only http and https in.
+                    url: Some(status.log_url.clone()).filter(|url| !url.is_empty()),
+                })
+                .collect(),
+        }
+    }
 }
 
 struct EnvironmentPart {
@@ -436,40 +519,9 @@ struct Environments {
 }
 
 pub(super) fn environments(model: &Model, site: Site, now: i64) -> Html {
-    let of = |name: &str| -> Vec<DeploymentLine> {
-        let deployments =
-            model.deployments.values().rev().filter(|one| one.environment.eq_ignore_ascii_case(name)).take(50);
-        deployments
-            .map(|one| {
-                let state = model.state_of(one.id).unwrap_or("created");
-                DeploymentLine {
-                    state: state.replace('_', " "),
-                    class: match state {
-                        "success" => "good",
-                        "failure" | "error" => "bad",
-                        "inactive" => "mute",
-                        _ => "busy",
-                    },
-                    sha: short(&one.sha),
-                    description: one.description.clone().unwrap_or_default(),
-                    task: one.task.clone(),
-                    git_ref: if one.git_ref == one.sha { short(&one.sha) } else { one.git_ref.clone() },
-                    creator: one.creator.clone(),
-                    when: when(one.created_at, now),
-                    statuses: model
-                        .statuses_of(one.id)
-                        .into_iter()
-                        .map(|status| StatusLine {
-                            state: status.state.replace('_', " "),
-                            description: status.description.clone(),
-                            when: when(status.created_at, now),
-                            // The model lets only http and https in.
-                            url: Some(status.log_url.clone()).filter(|url| !url.is_empty()),
-                        })
-                        .collect(),
-                }
-            })
-            .collect()
+    let of = |name: &str| {
+        let here = model.deployments.values().rev().filter(|one| one.environment.eq_ignore_ascii_case(name)).take(50);
+        here.map(|one| DeploymentLine::of(model, one, now)).collect()
     };
     let environments = model
         .environments

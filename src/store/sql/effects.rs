@@ -4,7 +4,7 @@
 
 use super::super::rows::{big, corrupt, from_json, to_json, unsigned};
 use super::super::{ended_arrival, generation};
-use super::{begin, lanes, pieces, rows_sql};
+use super::{begin, begin_flushed, lanes, pieces, rows_sql};
 use crate::domain::effect::{Effect, Ending};
 use crate::domain::ids::*;
 use crate::engine::ports::*;
@@ -37,7 +37,8 @@ pub(super) async fn claim(
     now: Timestamp,
     lease_until: Timestamp,
 ) -> Result<Option<ClaimedEffect>, StoreError> {
-    let mut tx = begin(db).await?;
+    // Flushed: once it is sent, no power cut may make it look as if it never was.
+    let mut tx = begin_flushed(db).await?;
     // Due longest first. What is in flight may be looked at again; what is planned waits while another of its target is
     // in flight, and a publish is passed over for a newer one of its target.
     let sql = "UPDATE effects SET state = 'in_flight', lease_holder = $1, due_at = $2, attempts = attempts + 1,

@@ -50,10 +50,12 @@ pub(super) async fn claim(
     lease_until: Timestamp,
     arrivals_max: usize,
 ) -> Result<Option<ClaimedLane>, StoreError> {
-    // One statement is a transaction of its own, and once it is done nobody else takes arrivals out of the lane.
-    let sql = "UPDATE subjects SET lease_holder = $1, lease_until = $2, due_at = $2
-         WHERE subject = (SELECT subject FROM subjects WHERE ready_at IS NOT NULL AND due_at <= $3
-                          ORDER BY ready_at, subject LIMIT 1)
+    // One statement is a transaction of its own, and once it is done nobody else takes arrivals out of the lane. The
+    // first search ends at `now` and so never walks through lanes that only wait for their time; the second finds
+    // arrivals that claim to come from the future, of a clock that was ahead.
+    let sql = "UPDATE subjects SET lease_holder = $1, lease_until = $2, due_at = $2 WHERE subject = coalesce(
+             (SELECT subject FROM subjects WHERE ready_at <= $3 AND due_at <= $3 ORDER BY ready_at, subject LIMIT 1),
+             (SELECT subject FROM subjects WHERE due_at <= $3 ORDER BY ready_at, subject LIMIT 1))
          RETURNING subject, version, state, wake_at, failures";
     let row = sqlx::query(sql).bind(&holder.0).bind(lease_until.0).bind(now.0).fetch_optional(&mut *db).await?;
     let Some(row) = row else { return Ok(None) };

@@ -6,6 +6,12 @@
 //! One connection writes, behind a fair lock that the writer of deliveries shares; SQLite allows one writer anyway, and
 //! waiting in line is cheaper than being refused. Its transactions take the write lock first (`BEGIN IMMEDIATE`), so none
 //! can fail half-way for having read before it wrote. Reads have connections of their own.
+//!
+//! Flushed to the disk is what somebody outside relies on: a delivery (GitHub was told 202), what a person asked for, and
+//! an effect before it is sent. Everything else outlives the process at once and the machine a moment later: the log is
+//! one sequence, so each flush covers all commits before it, and after a power cut the last turns are simply taken again.
+//! They had done nothing but read. In three rounds of one build a turn took 330 to 520 CPU µs that way, and 820 to 1,080
+//! with every commit flushed.
 
 mod deliveries;
 mod effects;
@@ -39,6 +45,7 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens a database file, and makes it when it is missing.
     pub async fn open(path: &Path, options: SqliteOptions) -> Result<Self, OpenError> {
+        make_private(path);
         let writing = Arc::new(Mutex::new(options.writing(path).await?));
         let reading = Mutex::new(options.reading(path).await?);
         let showing = Mutex::new(options.reading(path).await?);
@@ -57,9 +64,21 @@ impl SqliteStore {
     }
 }
 
-/// Begins a transaction that may write.
+/// Makes a missing file so that only its owner may read it: it will hold payloads of private repositories. SQLite gives
+/// the files beside it the same permissions. A failure is left to the opening, which says what is wrong.
+fn make_private(path: &Path) {
+    use std::os::unix::fs::OpenOptionsExt;
+    let _ = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+}
+
+/// Begins a transaction that may write, and that the disk may learn of later.
 async fn begin(db: &mut SqliteConnection) -> Result<SqliteTransaction<'_>, StoreError> {
-    Ok(db.begin_with("BEGIN IMMEDIATE").await?)
+    Ok(db.begin_with("PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE").await?)
+}
+
+/// Begins a transaction that is on the disk, with all before it, when its commit returns.
+async fn begin_flushed(db: &mut SqliteConnection) -> Result<SqliteTransaction<'_>, StoreError> {
+    Ok(db.begin_with("PRAGMA synchronous = FULL; BEGIN IMMEDIATE").await?)
 }
 
 impl Store for SqliteStore {
@@ -82,7 +101,7 @@ impl Store for SqliteStore {
 
     async fn arrive(&self, arrival: Arrival) -> Result<(), StoreError> {
         let mut db = self.writing.lock().await;
-        let mut tx = begin(&mut db).await?;
+        let mut tx = begin_flushed(&mut db).await?;
         lanes::arrive(&mut tx, &[arrival]).await?;
         Ok(tx.commit().await?)
     }

@@ -3,8 +3,9 @@
 //! A thread of its own with a connection of its own; what waits while a flush is under way goes into the next one.
 //! Knows deliveries as bytes and parses nothing. Must never know lanes.
 //!
-//! It speaks to SQLite directly. Through the asynchronous driver, with inserts of 64 rows, a delivery cost twice the CPU
-//! (44 against 21 µs): every value is copied for another thread and every statement is a message to it.
+//! It speaks to SQLite directly. In a prototype with the same tables, inserts of 64 rows through the asynchronous driver
+//! took 44 to 45 CPU µs a delivery and this 30: there every value is copied for another thread and every statement is a
+//! message to it.
 
 mod known;
 

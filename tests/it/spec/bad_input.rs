@@ -46,7 +46,12 @@ async fn missing_headers_wrong_types_and_giants_are_refused_with_a_reason() {
     let signed = ("x-hub-signature-256", signature.as_str());
     let (status, text) = post(&town, &[signed, ("content-type", "application/json")], b"{}").await;
     assert_eq!(status, 400, "{text}");
-    let form = [signed, ("content-type", "application/x-www-form-urlencoded"), ("x-github-event", "ping"), ("x-github-delivery", "2")];
+    let form = [
+        signed,
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("x-github-event", "ping"),
+        ("x-github-delivery", "2"),
+    ];
     let (status, text) = post(&town, &form, b"{}").await;
     assert_eq!(status, 415, "{text}");
     assert!(text.contains("application/json"), "{text}");
@@ -61,7 +66,10 @@ async fn missing_headers_wrong_types_and_giants_are_refused_with_a_reason() {
 async fn what_is_no_json_is_parked_and_an_unknown_event_is_dropped() {
     let mut town = Town::open().await;
     assert_eq!(signed(&town, "pull_request", "guid-1", b"this is no json").await.0, 202);
-    assert_eq!(signed(&town, "sponsorship", "guid-2", b"{\"action\":\"created\",\"installation\":{\"id\":1}}").await.0, 202);
+    assert_eq!(
+        signed(&town, "sponsorship", "guid-2", b"{\"action\":\"created\",\"installation\":{\"id\":1}}").await.0,
+        202
+    );
     assert_eq!(signed(&town, "no_such_event", "guid-3", b"{}").await.0, 202);
     assert_eq!(signed(&town, "pull_request", "guid-4", b"{\"action\":\"opened\"}").await.0, 202);
     town.quiet().await;
@@ -89,7 +97,11 @@ async fn the_same_delivery_twice_is_taken_once_and_with_other_bytes_it_is_parked
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_in_the_middle_is_a_fact_and_not_the_end() {
     let mut town = Town::open().await;
-    town.github.add_fault(Fault::always("GET", "/repos/*/pulls/*/files*", Trouble::status(403, "Resource not accessible by integration")));
+    town.github.add_fault(Fault::always(
+        "GET",
+        "/repos/*/pulls/*/files*",
+        Trouble::status(403, "Resource not accessible by integration"),
+    ));
     let number = town.opened().await;
     assert_eq!(town.parked().await.len(), 0);
     let comment = town.comments(number).remove(0).body;
@@ -142,6 +154,50 @@ async fn a_broken_policy_on_the_default_branch_leaves_the_last_good_one_in_force
     let summary = check.summary.unwrap_or_default();
     assert!(summary.contains("since linus pushed it") && summary.contains("Did you mean `checks`?"), "{summary}");
     assert!(summary.contains("| ✅ | title |"), "the last good rules still judge: {summary}");
+    town.looked_at_writes = true;
+    town.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_published_payload_is_taken_at_the_door_and_none_is_parked() {
+    let mut town = Town::open().await;
+    for (n, (event, payload)) in crate::payloads::examples().into_iter().enumerate() {
+        let body = payload.to_string();
+        let (status, text) = signed(&town, &event, &format!("example-{n}"), body.as_bytes()).await;
+        assert_eq!(status, 202, "{event}: {text}");
+    }
+    town.quiet().await;
+    assert_eq!(town.parked().await, []);
+    // None of them is about a repository of this GitHub.
+    town.expect_writes(&[]);
+    town.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_is_taken_away_in_the_middle_is_left_alone_until_it_is_given_back() {
+    let mut town = Town::open().await;
+    let number = town.opened().await;
+    town.github.with(|model, now| model.set_repository_installed(false, "grace", now));
+    town.quiet().await;
+    town.github.clear_requests();
+    // A delivery that was under way when access ended: everything it asks for is 404 now.
+    let payload = town.github.with(|model, _| {
+        let deliveries = model.deliveries.values();
+        deliveries.filter(|d| d.event.event == "pull_request").map(|d| d.event.payload.clone()).next_back().unwrap()
+    });
+    let mut payload = (*payload).clone();
+    payload["action"] = "edited".into();
+    payload["pull_request"]["title"] = "stuff".into();
+    payload["pull_request"]["updated_at"] = "2099-01-01T00:00:00Z".into();
+    let (status, _) = signed(&town, "pull_request", "late", payload.to_string().as_bytes()).await;
+    assert_eq!(status, 202);
+    town.quiet().await;
+    assert_eq!(town.parked().await, []);
+    assert_eq!(town.comments(number).len(), 1);
+    town.github.with(|model, now| model.set_repository_installed(true, "grace", now));
+    town.quiet().await;
+    let journal = town.journal("repository:acme/shop").await;
+    assert_eq!(journal.first().map(String::as_str), Some("access granted"), "{journal:?}");
     town.looked_at_writes = true;
     town.close().await;
 }

@@ -7,7 +7,7 @@ async fn a_synchronize_costs_at_most_four_requests() {
     let mut town = Town::open().await;
     town.opened().await;
     // Two changes of one second cannot be told apart and cost a look; people are slower.
-    town.github.advance(Duration::from_secs(5));
+    town.advance(Duration::from_secs(5));
     town.github.clear_requests();
     town.github.push_commit("cheaper-search", &[("services/api/src/more.py", "x = 1\n")], "more", "ada").unwrap();
     town.quiet().await;
@@ -37,6 +37,8 @@ async fn twenty_check_events_on_one_commit_are_evaluated_once() {
     let number = town.opened().await;
     let head = town.github.head_sha(number).unwrap();
     let check = town.github.check_runs(&head).remove(0);
+    // Longer ago than clicks that count as one.
+    town.advance(Duration::from_secs(60));
     town.github.hooks(|hooks| hooks.paused = true);
     for _ in 0..20 {
         town.github.rerequest_check(check.id, "ada").unwrap();
@@ -45,7 +47,7 @@ async fn twenty_check_events_on_one_commit_are_evaluated_once() {
     town.github.hooks(|hooks| hooks.paused = false);
     town.quiet().await;
     let reads = town.github.requests().iter().filter(|r| r.path.ends_with(&format!("/pulls/{number}"))).count();
-    assert!(reads <= 1, "{reads} evaluations\n{}", town.told());
+    assert!(reads == 1, "{reads} evaluations\n{}", town.told());
     town.looked_at_writes = true;
     town.close().await;
 }

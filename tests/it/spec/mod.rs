@@ -9,7 +9,7 @@ mod pull_requests;
 use plimsoll::app::{self, RunningApp};
 use plimsoll::config::{LogFormat, LogSettings, Settings};
 use plimsoll::domain::ids::{Subject, Timestamp};
-use plimsoll::engine::ports::{Parked, Store};
+use plimsoll::engine::ports::{Clock, Parked, Store};
 use plimsoll::engine::query;
 use plimsoll::sandbox::model::{Comment, RunTimes};
 use plimsoll::sandbox::{Sandbox, SandboxOptions, World};
@@ -17,17 +17,29 @@ use plimsoll::store::{SqliteOptions, SqliteStore};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How long a behaviour may take until it counts as not happening.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The machine's clock, moved on by hand.
+#[derive(Default)]
+struct MovedClock(AtomicI64);
+
+impl Clock for MovedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(app::SystemClock.now().0 + self.0.load(Ordering::Relaxed))
+    }
+}
+
 /// A GitHub with the shop, and the service beside it.
 struct Town {
     github: Sandbox,
     app: Option<RunningApp>,
     store: Arc<SqliteStore>,
+    clock: Arc<MovedClock>,
     stop: CancellationToken,
     door: String,
     looked_at_writes: bool,
@@ -44,14 +56,28 @@ impl Town {
         let run_times = RunTimes { queued_ms: 30, running_ms: 60, ..options.run_times };
         let options = SandboxOptions { world: World::Made, run_times, ..options };
         let github = tokio::task::spawn_blocking(move || Sandbox::start(options)).await.unwrap().unwrap();
+        Self::beside(github, 0).await
+    }
+
+    /// The service beside a GitHub that is there already, at a port of this machine; 0 takes a free one.
+    async fn beside(github: Sandbox, port: u16) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let settings = settings(&github, folder.path());
+        let settings =
+            Settings { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), ..settings(&github, folder.path()) };
         let store = Arc::new(SqliteStore::open(&settings.database, SqliteOptions::default()).await.unwrap());
+        let clock = Arc::new(MovedClock::default());
         let stop = CancellationToken::new();
-        let app = app::start_on(&settings, store.clone(), stop.clone()).await.unwrap();
+        let app = app::start_on(&settings, store.clone(), clock.clone(), stop.clone()).await.unwrap();
         let door = format!("http://{}/github/webhook", app.address);
         github.set_hook(&door, &github.webhook_secret());
-        Self { github, app: Some(app), store, stop, door, looked_at_writes: false, _folder: folder }
+        Self { github, app: Some(app), store, clock, stop, door, looked_at_writes: false, _folder: folder }
+    }
+
+    /// Moves the clocks of GitHub and of the service on.
+    fn advance(&self, by: Duration) {
+        self.github.advance(by);
+        let by = i64::try_from(by.as_millis()).unwrap();
+        self.clock.0.fetch_add(by, Ordering::Relaxed);
     }
 
     /// Waits until something can be seen.

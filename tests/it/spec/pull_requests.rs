@@ -81,13 +81,15 @@ async fn a_recheck_of_the_check_run_is_honoured() {
     let number = town.opened().await;
     let head = town.github.head_sha(number).unwrap();
     let check = town.github.check_runs(&head).remove(0);
+    town.advance(Duration::from_secs(60));
     town.github.clear_requests();
     town.github.rerequest_check(check.id, "ada").unwrap();
     town.quiet().await;
     let asked = town.github.requests().iter().any(|r| r.path.ends_with(&format!("/pulls/{number}")));
     assert!(asked, "the pull request was not read again\n{}", town.told());
     assert_eq!(town.checks(number)["plimsoll/policy"].0, "success");
-    town.looked_at_writes = true;
+    // GitHub waits for an answer, also when nothing changed.
+    town.expect_writes(&[(CHECK_CHANGED, 2)]);
     town.close().await;
 }
 
@@ -142,7 +144,47 @@ async fn a_lost_delivery_of_a_pull_request_is_found_by_the_sweep() {
         at: Timestamp(town.github.now()),
     };
     town.store.arrive(arrival).await.unwrap();
-    town.until("the edited title is judged", |_| (town.checks(number)["plimsoll/policy"].0 == "failure").then_some(())).await;
+    town.until("the edited title is judged", |_| (town.checks(number)["plimsoll/policy"].0 == "failure").then_some(()))
+        .await;
+    town.looked_at_writes = true;
+    town.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_that_came_while_nobody_listened_are_asked_for_again() {
+    let github = tokio::task::spawn_blocking(|| Sandbox::start(SandboxOptions::default())).await.unwrap().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    github.set_hook(&format!("http://127.0.0.1:{port}/github/webhook"), &github.webhook_secret());
+    let number = github.open_pull("cheaper-search", "feat(api): find goods", "By first letters.", "ada").unwrap();
+    assert!(github.wait_delivered(Duration::from_secs(10)));
+    let mut town = Town::beside(github, port).await;
+    town.until("the pull request is judged", |github| {
+        (github.check_runs(&github.head_sha(number)?).len() == 2).then_some(())
+    })
+    .await;
+    town.looked_at_writes = true;
+    town.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fork_is_judged_and_its_recheck_is_found_by_the_commit() {
+    let mut town = Town::open().await;
+    let number = town.opened().await;
+    town.github.with(|model, _| model.make_fork(number, "mallory")).unwrap();
+    town.github.push_commit("cheaper-search", &[("services/api/src/fork.py", "x = 1\n")], "more", "mallory").unwrap();
+    town.quiet().await;
+    assert_eq!(town.checks(number).len(), 2);
+    let head = town.github.head_sha(number).unwrap();
+    let check = town.github.check_runs(&head).remove(0);
+    town.advance(Duration::from_secs(60));
+    town.github.clear_requests();
+    // The event names no pull request, as always with forks.
+    town.github.rerequest_check(check.id, "ada").unwrap();
+    town.until("the pull request is read again", |github| {
+        github.requests().iter().any(|r| r.path.ends_with(&format!("/pulls/{number}"))).then_some(())
+    })
+    .await;
+    town.quiet().await;
     town.looked_at_writes = true;
     town.close().await;
 }

@@ -3,8 +3,11 @@
 //! Knows the same rules as the SQL store and nothing of SQL. Deterministic: ordered maps, one lock, no chance, no
 //! clock; every future is ready at once.
 
+mod effects;
+mod prune;
+
 use super::chain::lines_after;
-use super::{GUID_KEPT, PRUNE_ROWS_MAX, ended_arrival, generation, texts};
+use super::texts;
 use crate::domain::effect::{Effect, Ending};
 use crate::domain::ids::*;
 use crate::engine::ports::*;
@@ -79,6 +82,9 @@ struct Lane {
     /// Hash of the newest line, which may have been forgotten itself.
     journal_head: String,
 }
+
+/// Which of two publishes of one target is newer: by generation, and of equal ones the later planned.
+type Rank = (u64, i64);
 
 /// A row of the outbox.
 #[derive(Clone, Debug)]
@@ -300,24 +306,6 @@ impl Lane {
     }
 }
 
-impl Row {
-    /// Whether it is a planned publish, and of which generation. Of equal generations the later planned is newer.
-    fn planned_publish(&self) -> Option<(u64, i64)> {
-        match self.state {
-            EffectState::Planned { .. } => self.generation.map(|generation| (generation, self.number)),
-            EffectState::InFlight { .. } | EffectState::Ended { .. } => None,
-        }
-    }
-
-    /// For a publish that stands: its rank among those of its target, and what GitHub calls it.
-    fn done_publish(&self) -> Option<((u64, i64), Option<u64>)> {
-        match &self.state {
-            EffectState::Ended { ending: Ending::Done { id, .. }, .. } => Some(((self.generation?, self.number), *id)),
-            EffectState::Planned { .. } | EffectState::InFlight { .. } | EffectState::Ended { .. } => None,
-        }
-    }
-}
-
 impl Tables {
     fn admit(&mut self, new: NewDelivery) -> Admitted {
         let state = match self.guids.get(&new.id) {
@@ -428,128 +416,6 @@ impl Tables {
         Ok(())
     }
 
-    fn plan(&mut self, effect: Effect, due_at: Timestamp) {
-        if self.effects.contains_key(&effect.key) {
-            return;
-        }
-        self.effects_last += 1;
-        let row = Row {
-            number: self.effects_last,
-            lock_name: effect.lock_name(),
-            generation: generation(&effect),
-            state: EffectState::Planned { due_at },
-            first_tried_at: None,
-            last_tried_at: None,
-            attempts: 0,
-            effect,
-        };
-        self.effects.insert(row.effect.key.clone(), row);
-    }
-
-    fn claim_effect(&mut self, holder: &Holder, now: Timestamp, lease_until: Timestamp) -> Option<ClaimedEffect> {
-        let mut busy = BTreeSet::new();
-        let mut newest: BTreeMap<&str, (u64, i64)> = BTreeMap::new();
-        for row in self.effects.values() {
-            if matches!(row.state, EffectState::InFlight { .. }) {
-                busy.insert(row.lock_name.as_str());
-            }
-            if let Some(rank) = row.planned_publish() {
-                let best = newest.entry(&row.lock_name).or_insert(rank);
-                *best = rank.max(*best);
-            }
-        }
-        let claimable = self.effects.values().filter_map(|row| {
-            let due_at = match row.state {
-                EffectState::InFlight { due_at, .. } => due_at,
-                EffectState::Planned { due_at } => {
-                    let replaced = row.planned_publish() != newest.get(row.lock_name.as_str()).copied();
-                    let is_publish = row.generation.is_some();
-                    if busy.contains(row.lock_name.as_str()) || (is_publish && replaced) {
-                        return None;
-                    }
-                    due_at
-                }
-                EffectState::Ended { .. } => return None,
-            };
-            (due_at <= now).then_some((due_at, row.number, &row.effect.key))
-        });
-        let key = claimable.min()?.2.clone();
-
-        let row = self.effects.get_mut(&key)?;
-        let was_in_flight = matches!(row.state, EffectState::InFlight { .. });
-        let claimed_as = (row.lock_name.clone(), row.planned_publish(), row.generation.is_some());
-        let (lock_name, rank, is_publish) = claimed_as;
-        let mut claimed = ClaimedEffect {
-            effect: row.effect.clone(),
-            remote: None,
-            first_tried_at: *row.first_tried_at.get_or_insert(now),
-            last_tried_at: row.last_tried_at.replace(now),
-            was_in_flight,
-            attempts: row.attempts,
-        };
-        row.attempts = row.attempts.saturating_add(1);
-        row.state = EffectState::InFlight { holder: Some(holder.clone()), due_at: lease_until };
-
-        if is_publish {
-            let done = self.effects.values().filter(|row| row.lock_name == lock_name);
-            claimed.remote = done
-                .filter_map(|row| row.done_publish())
-                .filter_map(|(rank, id)| Some((rank, id?)))
-                .max()
-                .map(|(_, id)| id);
-        }
-        if let Some(rank) = rank {
-            self.supersede(&lock_name, rank, now);
-        }
-        Some(claimed)
-    }
-
-    /// Ends the planned publishes of a target that are older than `rank`.
-    fn supersede(&mut self, lock_name: &str, rank: (u64, i64), now: Timestamp) {
-        let mut ended: Vec<_> = Vec::new();
-        for row in self.effects.values_mut().filter(|row| row.lock_name == lock_name) {
-            if row.planned_publish().is_some_and(|other| other < rank) {
-                row.state = EffectState::Ended { ending: Ending::Superseded, at: now };
-                ended.push((
-                    row.number,
-                    ended_arrival(row.effect.subject.clone(), row.effect.key.clone(), Ending::Superseded, now),
-                ));
-            }
-        }
-        ended.sort_by_key(|(number, _)| *number);
-        ended.into_iter().for_each(|(_, arrival)| self.arrive(arrival));
-    }
-
-    fn finish_effect(
-        &mut self,
-        key: &EffectKey,
-        holder: &Holder,
-        progress: EffectProgress,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let Some(row) = self.effects.get_mut(key) else {
-            return Err(StoreError::Conflict { subject: key.to_string() });
-        };
-        match &row.state {
-            EffectState::InFlight { holder: Some(by), .. } if by == holder => {}
-            EffectState::Planned { .. } | EffectState::InFlight { .. } | EffectState::Ended { .. } => {
-                return Err(StoreError::Conflict { subject: key.to_string() });
-            }
-        }
-        match progress {
-            EffectProgress::Later { until, because: _ } => row.state = EffectState::Planned { due_at: until },
-            EffectProgress::Settle { until, because: _ } => {
-                row.state = EffectState::InFlight { holder: None, due_at: until };
-            }
-            EffectProgress::Ended(ending) => {
-                row.state = EffectState::Ended { ending: ending.clone(), at: now };
-                let arrival = ended_arrival(row.effect.subject.clone(), row.effect.key.clone(), ending, now);
-                self.arrive(arrival);
-            }
-        }
-        Ok(())
-    }
-
     fn counts(&self) -> Counts {
         let mut counts = Counts { lanes: self.lanes.len() as u64, ..Counts::default() };
         for row in self.deliveries.values() {
@@ -569,74 +435,5 @@ impl Tables {
         counts.arrivals_waiting = self.lanes.values().map(|lane| lane.inbox.len() as u64).sum();
         counts.arrivals_parked = self.parked.len() as u64;
         counts
-    }
-
-    fn prune_deliveries(&mut self, before: Timestamp) -> usize {
-        let oldest = |rows: &BTreeMap<i64, Delivery>, before: Timestamp, kept: bool| {
-            let mut old: Vec<_> = rows
-                .iter()
-                .filter(|(_, row)| matches!(row.state, DeliveryState::Sorted) && row.received_at < before)
-                .filter(|(_, row)| matches!(row.body, Body::Kept(_)) == kept)
-                .map(|(number, row)| (row.received_at, *number))
-                .collect();
-            old.sort();
-            old.truncate(PRUNE_ROWS_MAX);
-            old
-        };
-        let bodies = oldest(&self.deliveries, before, true);
-        for (_, number) in &bodies {
-            if let Some(row) = self.deliveries.get_mut(number)
-                && let Body::Kept(body) = &row.body
-            {
-                row.body = Body::Forgotten { sha256: Sha256::digest(body).into() };
-            }
-        }
-        let rows = oldest(&self.deliveries, before.minus(GUID_KEPT), false);
-        for (_, number) in &rows {
-            if let Some(row) = self.deliveries.remove(number) {
-                self.guids.remove(&row.id);
-            }
-        }
-        bodies.len() + rows.len()
-    }
-
-    fn prune_effects(&mut self, before: Timestamp) -> usize {
-        // For each target: the newest publish that stands, and the newest of which GitHub's number is known.
-        let mut newest: BTreeMap<String, ((u64, i64), Option<(u64, i64)>)> = BTreeMap::new();
-        for row in self.effects.values() {
-            if let Some((rank, id)) = row.done_publish() {
-                let best = newest.entry(row.lock_name.clone()).or_insert((rank, None));
-                best.0 = best.0.max(rank);
-                best.1 = best.1.max(id.map(|_| rank));
-            }
-        }
-        let is_needed = |row: &Row| {
-            row.done_publish().is_some_and(|(rank, _)| {
-                newest.get(&row.lock_name).is_some_and(|best| best.0 == rank || best.1 == Some(rank))
-            })
-        };
-        let mut old: Vec<_> = self
-            .effects
-            .values()
-            .filter_map(|row| match row.state {
-                EffectState::Ended { at, .. } if at < before && !is_needed(row) => Some((at, row.number, row)),
-                EffectState::Planned { .. } | EffectState::InFlight { .. } | EffectState::Ended { .. } => None,
-            })
-            .map(|(at, number, row)| (at, number, row.effect.key.clone()))
-            .collect();
-        old.sort();
-        old.truncate(PRUNE_ROWS_MAX);
-        old.iter().for_each(|(_, _, key)| drop(self.effects.remove(key)));
-        old.len()
-    }
-
-    /// Takes lines from the oldest on and stops at the first that is young enough, so that no chain gets a gap.
-    fn prune_journal(&mut self, before: Timestamp) -> usize {
-        let lines = self.lanes.values().flat_map(|lane| &lane.journal);
-        let all: BTreeMap<_, _> = lines.map(|(number, line)| (*number, line.at)).collect();
-        let old = all.into_iter().take(PRUNE_ROWS_MAX).take_while(|(_, at)| *at < before);
-        let old: BTreeSet<_> = old.map(|(number, _)| number).collect();
-        self.lanes.values_mut().for_each(|lane| lane.journal.retain(|(number, _)| !old.contains(number)));
-        old.len()
     }
 }
