@@ -2,17 +2,16 @@
 //!
 //! The only room that names every adapter and that reads the system's clock. Must never decide anything else.
 
-use crate::config::{self, Flags, GITHUB_API_URL, LogFlags, LogSettings, Refusal, Settings, World};
+use crate::config::{self, Flags, LogFlags, LogSettings, Refusal, Settings, World};
 use crate::domain::ids::{Span, Timestamp};
 use crate::engine::janitor::Janitor;
 use crate::engine::ports::{Clock, GitHubError, Holder, Store};
 use crate::engine::run::{Bell, Engine, Pace};
-use crate::github::{Client, ClientProblem, ClientSettings, Interpreter, Secrets};
+use crate::github::{Client, ClientSettings, Interpreter, Secrets, key_signs};
 use crate::store::{SqliteOptions, SqliteStore};
 use crate::telemetry;
 use crate::web::{self, Door, Limits};
 use anyhow::Context;
-use secrecy::SecretString;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -54,15 +53,6 @@ fn world() -> World<'static> {
         key: &key_signs,
         database: &database_is_usable,
         log_filter: &telemetry::check_filter,
-    }
-}
-
-/// Says why a key cannot sign for an App.
-fn key_signs(key: &SecretString) -> Result<(), String> {
-    match Client::new(ClientSettings::new(GITHUB_API_URL, "1", key.clone()), Arc::new(SystemClock)) {
-        Ok(_) => Ok(()),
-        Err(ClientProblem::PrivateKey { message }) => Err(message),
-        Err(other) => Err(other.to_string()),
     }
 }
 
@@ -187,7 +177,7 @@ pub async fn start_on<S: Store + 'static, C: Clock + 'static>(
         let asked = stop.is_cancelled();
         stop.cancel();
         end_within(grace, serving, working).await;
-        // Nobody else holds it any more: this closes the database.
+        // Unless the caller holds it too, this closes the database.
         drop(closed_last);
         anyhow::ensure!(asked, "a worker broke down; the log above says which");
         Ok(())
@@ -287,6 +277,7 @@ impl Signals {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use secrecy::SecretString;
 
     #[test]
     fn a_database_needs_a_folder_to_write_in_and_a_file_that_is_one() {

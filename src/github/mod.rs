@@ -29,4 +29,5 @@ mod wire;
 pub use client::Client;
 pub use interpret::Interpreter;
 pub use settings::{ClientProblem, ClientSettings};
+pub use token::key_signs;
 pub use webhook::{Secrets, SignatureProblem};

@@ -95,7 +95,7 @@ async fn acts_carry_their_key_and_say_what_they_made() {
     POST /repos/acme/shop/actions/workflows/deploy.yml/dispatches {"inputs":{"plimsoll_key":"acme/shop/api/release-1/production/step-1/attempt-1","sha":"abc"},"ref":"main","return_run_details":true}
     POST /repos/acme/shop/deployments {"auto_merge":false,"description":"Release 1","environment":"production","payload":{"plimsoll_key":"acme/shop/api/release-1/production/step-1/attempt-1"},"production_environment":true,"ref":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","required_contexts":[],"task":"deploy"}
     POST /repos/acme/shop/issues/comments/9/reactions {"content":"eyes"}
-    POST /repos/acme/shop/actions/runs/77/cancel {}
+    POST /repos/acme/shop/actions/runs/77/cancel 
     POST /repos/acme/shop/deployments/3/statuses {"auto_inactive":true,"description":"Live.","log_url":"https://x.example/77","state":"success"}
     "#);
 }

@@ -103,6 +103,11 @@ impl AppTokens {
     }
 }
 
+/// Says, in words for the operator, why a key cannot sign for an App.
+pub fn key_signs(private_key: &SecretString) -> Result<(), String> {
+    AppTokens::new("1".to_owned(), private_key).map(drop)
+}
+
 /// The token of one installation: minted by one of those who need it, while the others wait.
 #[derive(Debug, Default)]
 pub struct TokenSlot {

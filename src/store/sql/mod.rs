@@ -54,9 +54,10 @@ impl SqliteStore {
         Ok(Self { admissions, writing, reading, showing })
     }
 
-    /// Copies the write-ahead log into the database, so that the next start has nothing to read again. For an ordered
-    /// stop; nothing is lost without it.
+    /// Leaves little for the next start to read again: writes the known GUIDs in order, and copies the write-ahead log
+    /// into the database. For an ordered stop; nothing is lost without it.
     pub async fn tidy(&self) -> Result<(), StoreError> {
+        self.admissions.tidy().await?;
         let mut db = self.writing.lock().await;
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *db).await?;
         Ok(())

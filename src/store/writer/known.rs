@@ -108,6 +108,11 @@ impl Known {
         self.tail.len() >= RUN_KEYS
     }
 
+    /// Whether a run is worth having before it is due: many restarts must not make many small runs.
+    pub fn is_worth_a_run(&self) -> bool {
+        self.tail.len() >= RUN_KEYS / 8
+    }
+
     /// Writes the tail as a run, and drops runs of which no delivery is left. Begins with its write, in a transaction of
     /// its own.
     pub fn write_run(&mut self, db: &mut Connection) -> rusqlite::Result<()> {
