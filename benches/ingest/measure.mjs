@@ -40,6 +40,8 @@ if (chosen.help) {
 const rounds = Number(chosen.rounds);
 const seconds = Number(chosen.seconds);
 
+/** Every program that was started and has not ended. */
+const running = new Set();
 const folder = mkdtempSync(join(tmpdir(), "plimsoll-ingest-"));
 const secret = randomBytes(16).toString("hex");
 const key = generateKeyPairSync("rsa", {
@@ -99,6 +101,22 @@ const probot = {
 };
 const all = [keeping, working, probot];
 
+// Asked to end, it leaves nothing behind.
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.once(signal, () => {
+    for (const child of running) child.kill("SIGKILL");
+    rmSync(folder, { recursive: true, force: true });
+    process.exit(130);
+  });
+}
+
+// Each wait has its end; should one be missed, so has the whole.
+const late = setTimeout(() => {
+  console.error("this takes too long; ended");
+  process.kill(process.pid, "SIGTERM");
+}, (rounds * all.length * (2 * seconds + 180) + 60) * 1_000);
+late.unref();
+
 const found = new Map(all.map((server) => [server, []]));
 try {
   // The database that later starts find: made now, and every round leaves it larger.
@@ -120,6 +138,7 @@ try {
 async function measure(server) {
   const { child, port, start_ms } = await start(server);
   try {
+    if (server === working) await workedOff(port);
     await pause(500);
     const idle_mb = memory(child.pid, "VmRSS");
     const before = cpu(child.pid);
@@ -131,6 +150,8 @@ async function measure(server) {
       after = cpu(child.pid);
     }
     await wrk(server, port, Number(chosen.crowd));
+    // Nor is anything of this round to be left to the next.
+    if (server === working) await workedOff(port);
     return {
       cpu_us: ((after - before) * TICK_US) / load.requests,
       rate: load.requests / load.seconds,
@@ -148,12 +169,11 @@ async function measure(server) {
 async function start(server) {
   const port = await freePort();
   const began = performance.now();
-  const [program, ...rest] = on(0, server.command);
   const environment = { PATH: process.env.PATH, HOME: folder, ...server.environment(port) };
   // A folder of its own: neither of them is to find settings of somebody else.
   mkdirSync(join(folder, "cwd"), { recursive: true });
   const log = openSync(join(folder, "log"), "a");
-  const child = spawn(program, rest, { env: environment, cwd: join(folder, "cwd"), stdio: ["ignore", log, log] });
+  const child = launch(on(0, server.command), { env: environment, cwd: join(folder, "cwd"), stdio: ["ignore", log, log] });
   while (performance.now() - began < START_MS_MAX && child.exitCode === null) {
     const status = await deliver(port, server.path).catch(() => 0);
     if (status >= 200 && status < 300) return { child, port, start_ms: performance.now() - began };
@@ -172,9 +192,14 @@ function deliver(port, path) {
     "x-hub-signature-256": signature,
   };
   return new Promise((resolve, reject) => {
-    const asked = request({ host: "127.0.0.1", port, path, method: "POST", headers, agent: false, timeout: 5_000 });
-    asked.on("response", (answer) => answer.resume().on("end", () => resolve(answer.statusCode)));
-    asked.on("timeout", () => asked.destroy(new Error("no answer"))).on("error", reject);
+    const signal = AbortSignal.timeout(5_000);
+    const asked = request({ host: "127.0.0.1", port, path, method: "POST", headers, agent: false, signal });
+    // An answer that breaks off ends in `close` alone.
+    asked.on("response", (answer) => {
+      answer.resume().on("end", () => resolve(answer.statusCode)).on("error", reject);
+      answer.on("close", () => reject(new Error("half an answer")));
+    });
+    asked.on("error", reject);
     asked.end(readFileSync(body));
   });
 }
@@ -182,10 +207,9 @@ function deliver(port, path) {
 async function wrk(server, port, connections) {
   const url = `http://127.0.0.1:${port}${server.path}`;
   const options = ["-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", "10s", "-s", join(HERE, "deliveries.lua")];
-  const [program, ...rest] = on(cores - 1, ["wrk", ...options, url]);
   const seed = String(Math.floor(Math.random() * 1e6));
   const env = { ...process.env, BODY: body, EVENT: "pull_request", SIGNATURE: signature, SEED: seed };
-  const child = spawn(program, rest, { env, stdio: ["ignore", "pipe", "inherit"] });
+  const child = launch(on(cores - 1, ["wrk", ...options, url]), { env, stdio: ["ignore", "pipe", "inherit"] });
   const cut = setTimeout(() => child.kill("SIGKILL"), (seconds + 30) * 1_000);
   let text = "";
   for await (const piece of child.stdout) text += piece;
@@ -199,7 +223,8 @@ async function wrk(server, port, connections) {
 async function workedOff(port) {
   const end = performance.now() + DRAIN_MS_MAX;
   while (performance.now() < end) {
-    const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+    const asked = await fetch(`http://127.0.0.1:${port}/metrics`, { signal: AbortSignal.timeout(5_000) });
+    const text = await asked.text();
     const count = (name) => Number(text.match(new RegExp(`^plimsoll_${name} (\\d+)$`, "m"))?.[1] ?? 1);
     if (["deliveries_unsorted", "arrivals_waiting", "effects_planned", "effects_in_flight"].every((n) => count(n) === 0)) {
       return;
@@ -210,7 +235,7 @@ async function workedOff(port) {
 }
 
 async function loopbackGitHub() {
-  const child = spawn(process.execPath, [join(HERE, "github.mjs"), body], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = launch([process.execPath, join(HERE, "github.mjs"), body], { stdio: ["ignore", "pipe", "inherit"] });
   const port = await new Promise((resolve) => child.stdout.once("data", (text) => resolve(Number(text))));
   return { child, port };
 }
@@ -222,6 +247,14 @@ async function stop(child) {
   const late = setTimeout(() => child.kill("SIGKILL"), STOP_MS_MAX);
   await ended;
   clearTimeout(late);
+}
+
+/** As `spawn`, remembered until it has ended. */
+function launch(command, options) {
+  const child = spawn(command[0], command.slice(1), options);
+  running.add(child);
+  child.once("exit", () => running.delete(child));
+  return child;
 }
 
 function freePort() {
