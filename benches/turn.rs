@@ -130,7 +130,11 @@ impl GitHub for World {
             | Need::Commit { .. }
             | Need::Comparison { .. }
             | Need::Run { .. }
-            | Need::RunByKey { .. } => Fact::Absent(Absence::NotFound),
+            | Need::RunByKey { .. }
+            | Need::Checks { .. }
+            | Need::Artifact { .. }
+            | Need::OpenPulls
+            | Need::Reading { .. } => Fact::Absent(Absence::NotFound),
         })
     }
 

@@ -3,11 +3,11 @@
 //! Pure and total: the same input gives the same output, and there is an output for every input.
 
 use super::effect::{Act, Effect, Work};
-use super::event::{Event, ReleaseBrief, Signal};
+use super::event::{Event, Origin, ReleaseBrief, Signal};
 use super::facts::{Facts, Need};
 use super::ids::*;
 use super::pull_request::{self, PullState};
-use super::release::{Answer, Asked, PipelineState, Said, advance, turn};
+use super::release::{Answer, PipelineState, Said, advance, turn};
 use super::repository::{self, RepositoryState};
 use super::state::State;
 use super::view::{self, Published};
@@ -104,28 +104,24 @@ pub fn decide(state: &State, event: &Event, facts: &Facts, now: Timestamp) -> De
             turn::apply(&mut next, event, facts, now, &mut said);
             let wake_at = advance::wake_at(&next, now);
             let mut forwards: Vec<(Subject, Event)> =
-                said.answers.iter().map(|answer| answered(&next, answer)).collect();
+                said.answers.iter().filter_map(|answer| answered(&next, answer)).collect();
             forwards.extend(moved(state, &next));
             Decision { next: State::Pipeline(next), acts: said.acts, forwards, wake_at, notes: said.notes }
         }
     }
 }
 
-fn answered(state: &PipelineState, (asked, answer): &(Asked, Answer)) -> (Subject, Event) {
+fn answered(state: &PipelineState, (origin, answer): &(Origin, Answer)) -> Option<(Subject, Event)> {
+    let Origin::Comment { pull, comment, index } = origin else { return None };
     let (answer, settled) = match answer {
         Answer::ForNow(text) => (text.clone(), false),
         Answer::Final(text) => (text.clone(), true),
         Answer::Status => (view::status::pipeline(state), true),
     };
-    let lane = Subject::PullRequest { repo: state.repo.clone(), number: asked.pull };
-    let signal = Signal::CommandAnswered {
-        comment: asked.comment,
-        index: asked.index,
-        from: state.service.clone(),
-        answer,
-        settled,
-    };
-    (lane, Event::Signal(signal))
+    let lane = Subject::PullRequest { repo: state.repo.clone(), number: *pull };
+    let signal =
+        Signal::CommandAnswered { comment: *comment, index: *index, from: state.service.clone(), answer, settled };
+    Some((lane, Event::Signal(signal)))
 }
 
 /// Tells the pull requests whose release moved.

@@ -80,8 +80,22 @@ pub struct CheckContent {
     /// Markdown, at most 65,535 characters.
     pub text: Option<String>,
     pub annotations: Vec<Annotation>,
+    /// Buttons, at most three; GitHub shows them on completed check runs only.
+    #[serde(default)]
+    pub actions: Vec<CheckAction>,
     /// How often somebody asked for it anew. GitHub then waits for an answer also when nothing else changed.
     pub asked: u64,
+}
+
+/// A button on a check run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckAction {
+    /// At most 20 characters.
+    pub label: String,
+    /// At most 40 characters.
+    pub description: String,
+    /// What comes back with a click; at most 20 characters.
+    pub identifier: String,
 }
 
 /// How a check run stands. `InProgress` is not a conclusion on GitHub; here it is the state before there is one.
@@ -148,8 +162,23 @@ pub enum Act {
     CreateDeployment { sha: Sha, environment: EnvironmentName, task: String, description: String, production: bool },
     /// Dispatches a workflow; the input `plimsoll_key` carries the key.
     DispatchWorkflow { workflow: WorkflowFile, branch: RefName, inputs: BTreeMap<String, String> },
+    /// Opens an issue; its body carries the key in the hidden marker.
+    OpenIssue { title: String, body: String },
+    /// Opens a draft pull request that reverts another, as GitHub's own button does; its body carries the key in the
+    /// hidden marker. Refused when it does not revert cleanly.
+    RevertPull { pull: PullNumber, title: String, body: String },
+    /// Answers a custom deployment protection rule of a run, or with no `state` reports on it.
+    AnswerProtection { run: RunId, environment: EnvironmentName, state: Option<ProtectionState>, comment: String },
     /// Cancels a workflow run.
     CancelRun { run: RunId },
+}
+
+/// GitHub's `state` of an answer to a deployment protection rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProtectionState {
+    Approved,
+    Rejected,
 }
 
 /// How an effect ended.

@@ -6,7 +6,7 @@ use super::chatops::Verb;
 use super::effect::Ending;
 use super::facts::{Comment, Permission, Person, PullSnapshot, RunSnapshot};
 use super::ids::*;
-use super::policy::{Band, Pipeline};
+use super::policy::{Band, Pipeline, RiskPolicy};
 use serde::{Deserialize, Serialize};
 
 /// Something that arrived in a lane's inbox.
@@ -31,10 +31,61 @@ pub enum Event {
     AccessChanged { granted: bool },
     /// A workflow run changed.
     RunChanged { run: RunSnapshot },
+    /// Somebody pressed a button on one of our check runs.
+    ActionRequested { action: String, head_sha: Sha, by: Login },
+    /// A merge queue wants its group checked.
+    GroupRequested { group: MergeGroup },
+    /// A merge queue is done with a group. `reason` is GitHub's: `merged`, `invalidated` or `dequeued`.
+    GroupDestroyed { head_sha: Sha, reason: String },
+    /// The pull request left the merge queue. `reason` is GitHub's word, for instance `CI_FAILURE`.
+    LeftQueue { reason: String },
+    /// A workflow run waits at a custom deployment protection rule of ours.
+    ProtectionRequested { run: RunId, environment: EnvironmentName, sha: Sha },
+    /// A workflow run tells how it goes; who it is was verified.
+    Reported { report: Box<Report> },
+    /// Somebody closed an issue that an effect of this lane opened.
+    IssueClosed { key: EffectKey, by: Login },
     /// One of the lane's own effects came to its end.
     EffectEnded { key: EffectKey, ending: Ending },
     /// Another lane says something.
     Signal(Signal),
+}
+
+/// A merge queue's group: what the default branch would be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MergeGroup {
+    pub head_sha: Sha,
+    pub base_sha: Sha,
+    pub base_ref: RefName,
+    /// For instance `gh-readonly-queue/main/pr-12-<base sha>`.
+    pub head_ref: RefName,
+}
+
+/// What a workflow run says of its own step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Key of the dispatch, as the workflow got it in `plimsoll_key`.
+    pub key: EffectKey,
+    /// From GitHub's OIDC token, verified.
+    pub run: RunId,
+    pub environment: Option<EnvironmentName>,
+    /// Commit of the workflow file itself.
+    pub workflow_sha: Sha,
+    /// What was deployed, as the run says.
+    pub sha: Sha,
+    pub state: ReportState,
+    /// One line of the run's own words.
+    pub description: Option<String>,
+    pub at: Timestamp,
+}
+
+/// How a run says it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportState {
+    InProgress,
+    Success,
+    Failure,
 }
 
 /// What was done to a pull request, as far as it matters here.
@@ -63,6 +114,17 @@ pub enum Signal {
     ReleaseWanted { sha: Sha, change: Box<Change>, plan: Box<Plan> },
     /// To a pipeline: somebody commands. Who may write was checked; who may approve is for the pipeline.
     Commanded { command: Box<PipelineCommand>, plan: Box<Plan> },
+    /// To a pull request: judge it for a merge group; it answers with [`Signal::GroupJudged`].
+    GroupWanted { head_sha: Sha },
+    /// To a repository: what a pull request's rules and risk say. `policy` and `risk` are `None` when all is well, else
+    /// one line of what is wrong.
+    GroupJudged { head_sha: Sha, pull: PullNumber, policy: Option<String>, risk: Option<String> },
+    /// To a repository: what keeps a service's pipeline now, a line each.
+    HoldsChanged { service: ServiceName, holds: Vec<String> },
+    /// To a pipeline: a pull request that holds it was merged or closed.
+    PullEnded { pull: PullNumber },
+    /// To a pipeline: a run waits at our protection rule; `plan` is for a service that never released.
+    ProtectionAsked { run: RunId, environment: EnvironmentName, sha: Sha, alone: bool },
     /// To a pull request: what became of a command.
     CommandAnswered { comment: CommentId, index: u32, from: ServiceName, answer: String, settled: bool },
     /// To a pull request: where the release that carries it stands.
@@ -72,17 +134,22 @@ pub enum Signal {
 /// A command on its way to a pipeline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PipelineCommand {
-    /// The comment that holds it; with `index` it makes the command obeyed once.
-    pub comment: CommentId,
-    /// Which command of the comment, from 0.
-    pub index: u32,
-    /// Where it was written, and where the answer goes.
-    pub pull: PullNumber,
+    pub origin: Origin,
     pub by: Login,
     pub permission: Permission,
     /// When it was written: what the author could see then is what the command is bound to.
     pub at: Timestamp,
     pub verb: Verb,
+}
+
+/// Where a command was given, and where its answer goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// `index` counts the commands of the comment from 0; both together make the command obeyed once.
+    Comment { pull: PullNumber, comment: CommentId, index: u32 },
+    /// A button on the check run of a release; the answer is shown there.
+    Button { release: ReleaseNumber },
 }
 
 /// A merged pull request as a release carries it.
@@ -98,12 +165,39 @@ pub struct Change {
     pub risk: Option<(f64, Band)>,
     /// The commit that the merge made.
     pub sha: Sha,
+    /// Why the risk is what it is: the reasons that weigh most, Markdown.
+    #[serde(default)]
+    pub drivers: Vec<String>,
+    /// Issues that it closes, by GitHub's keywords in its description.
+    #[serde(default)]
+    pub issues: Vec<u64>,
+    /// Paths that cannot be taken back, by the policy's patterns; the first few.
+    #[serde(default)]
+    pub irreversible: Vec<String>,
+    /// Files, and of these such as belong to the service that hears of it.
+    #[serde(default)]
+    pub files: u64,
+    /// What it takes back.
+    #[serde(default)]
+    pub reverts: Vec<Reverted>,
+}
+
+/// What a pull request says it reverts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reverted {
+    /// `Reverts owner/name#12`, as GitHub's button writes.
+    Pull(PullNumber),
+    /// `This reverts commit <sha>`, as git writes.
+    Commit(Sha),
 }
 
 /// The policy that a release keeps from its start to its end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     pub pipeline: Pipeline,
+    #[serde(default)]
+    pub risk: RiskPolicy,
     /// Blob hash of the policy file.
     pub policy: Option<Sha>,
     pub default_branch: RefName,
@@ -136,8 +230,12 @@ pub enum StageStanding {
     Ahead,
     Waiting,
     AwaitingApproval,
+    /// A hold, a lock, a freeze or a closed window.
     Held,
     Running,
+    /// Its verification is undecided: a person must say.
+    Undecided,
+    Cancelled,
     Live,
     Failed,
     Superseded,

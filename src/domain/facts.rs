@@ -7,6 +7,7 @@
 
 use super::ids::*;
 use super::policy::PolicyInForce;
+use super::reading::{Question, Reading};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -44,6 +45,14 @@ pub enum Need {
     Comparison { base: String, head: String },
     /// A workflow run.
     Run { run: RunId },
+    /// Check runs and commit statuses of a commit, the newest of each name.
+    Checks { sha: Sha },
+    /// Whether an Actions artifact of this name is there and has not expired.
+    Artifact { name: String },
+    /// The numbers of all open pull requests, at most 1,000.
+    OpenPulls,
+    /// What runs is asked, outside GitHub.
+    Reading { question: Question },
     /// The workflow run that was dispatched with this key, not before `since`.
     RunByKey { workflow: WorkflowFile, key: EffectKey, since: Timestamp },
 }
@@ -67,6 +76,10 @@ pub enum Fact {
     Commit(CommitSnapshot),
     Comparison(Comparison),
     Run(RunSnapshot),
+    Checks(Vec<CheckState>),
+    Artifact(bool),
+    OpenPulls(Vec<PullNumber>),
+    Reading(Reading),
     /// `None`: no such run was listed.
     RunByKey(Option<RunSnapshot>),
     /// There is no answer to have, and asking again at once would not help.
@@ -157,6 +170,14 @@ impl Facts {
         Need::Comparison { base: base.to_owned(), head: head.to_owned() }, Comparison);
     getter!(/// See [`Need::Run`].
         run(run: RunId) -> RunSnapshot, Need::Run { run }, Run);
+    getter!(/// See [`Need::Checks`].
+        checks(sha: &Sha) -> Vec<CheckState>, Need::Checks { sha: sha.clone() }, Checks);
+    getter!(/// See [`Need::Artifact`].
+        artifact(name: &str) -> bool, Need::Artifact { name: name.to_owned() }, Artifact);
+    getter!(/// See [`Need::OpenPulls`].
+        open_pulls() -> Vec<PullNumber>, Need::OpenPulls, OpenPulls);
+    getter!(/// See [`Need::Reading`].
+        reading(question: &Question) -> Reading, Need::Reading { question: question.clone() }, Reading);
     getter!(/// See [`Need::RunByKey`].
         run_by_key(workflow: &WorkflowFile, key: &EffectKey, since: Timestamp) -> Option<RunSnapshot>,
         Need::RunByKey { workflow: workflow.clone(), key: key.clone(), since }, RunByKey);
@@ -322,6 +343,29 @@ pub enum Permission {
     Write,
     Maintain,
     Admin,
+}
+
+/// The newest check run or commit status of one name on a commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckState {
+    /// Name of the check run, or context of the status.
+    pub name: String,
+    /// Slug of the App that made the check run; `None`: a commit status, which any writer can set.
+    pub app: Option<String>,
+    pub standing: CheckStanding,
+    pub url: Option<String>,
+}
+
+/// Where a check run or status stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckStanding {
+    Pending,
+    Success,
+    /// Failed, timed out, was cancelled or asks for action.
+    Failure,
+    /// Skipped, neutral or stale: neither good nor bad.
+    Neutral,
 }
 
 /// A workflow run at one moment.

@@ -87,6 +87,10 @@ exact_name! {
     ServiceName
 }
 exact_name! {
+    /// Name of a wave of a rollout: a region, a tenant, a ring.
+    WaveName
+}
+exact_name! {
     /// Name of a branch or tag, without `refs/heads/`.
     RefName
 }

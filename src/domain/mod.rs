@@ -13,6 +13,7 @@ pub mod nearest;
 pub mod policy;
 pub mod problem;
 pub mod pull_request;
+pub mod reading;
 pub mod release;
 pub mod repository;
 pub mod risk;

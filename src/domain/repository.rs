@@ -69,6 +69,13 @@ pub fn needs(state: &RepositoryState, event: &Event, now: Timestamp) -> Vec<Need
         | Event::ReviewChanged { .. }
         | Event::RunChanged { .. }
         | Event::EffectEnded { .. }
+        | Event::ActionRequested { .. }
+        | Event::GroupRequested { .. }
+        | Event::GroupDestroyed { .. }
+        | Event::LeftQueue { .. }
+        | Event::ProtectionRequested { .. }
+        | Event::Reported { .. }
+        | Event::IssueClosed { .. }
         | Event::Signal(_) => Vec::new(),
     }
 }
@@ -110,8 +117,20 @@ pub fn apply(state: &mut RepositoryState, event: &Event, facts: &Facts, now: Tim
         | Event::CommentCreated { .. }
         | Event::ReviewChanged { .. }
         | Event::EffectEnded { .. }
+        | Event::ActionRequested { .. }
+        | Event::GroupRequested { .. }
+        | Event::GroupDestroyed { .. }
+        | Event::LeftQueue { .. }
+        | Event::ProtectionRequested { .. }
+        | Event::Reported { .. }
+        | Event::IssueClosed { .. }
         | Event::Signal(
             Signal::PolicyReady
+            | Signal::GroupWanted { .. }
+            | Signal::GroupJudged { .. }
+            | Signal::HoldsChanged { .. }
+            | Signal::PullEnded { .. }
+            | Signal::ProtectionAsked { .. }
             | Signal::ReleaseWanted { .. }
             | Signal::Commanded { .. }
             | Signal::CommandAnswered { .. }

@@ -123,9 +123,13 @@ fn unsure<C: Clock>(clock: &C, claimed: &ClaimedEffect, error: GitHubError) -> E
             Work::Publish(_) | Work::Act(Act::React { .. } | Act::CancelRun { .. }) => {
                 Ending::Refused { message: because }
             }
-            Work::Act(Act::CreateDeployment { .. } | Act::DispatchWorkflow { .. }) => {
-                Ending::Unknown { message: because }
-            }
+            Work::Act(
+                Act::CreateDeployment { .. }
+                | Act::DispatchWorkflow { .. }
+                | Act::OpenIssue { .. }
+                | Act::RevertPull { .. }
+                | Act::AnswerProtection { .. },
+            ) => Ending::Unknown { message: because },
         });
     }
     let wait = match error {

@@ -79,6 +79,9 @@ impl Client {
             Need::PolicyInForce => {
                 Ok(unusable("the policy in force is not known to GitHub, but to the repository's lane"))
             }
+            Need::Checks { .. } | Need::Artifact { .. } | Need::OpenPulls | Need::Reading { .. } => {
+                Ok(unusable("this version does not ask this"))
+            }
             Need::FileAt { path, sha } => self.file_at(at, path, sha).await,
             Need::Pull { number } => {
                 let pull = self.get::<Pull>(at.by(), at.path(&format!("/pulls/{number}"))).await?;

@@ -59,6 +59,13 @@ impl Client {
 
     async fn act(&self, at: Place<'_>, key: &EffectKey, act: &Act) -> Result<Done, GitHubError> {
         match act {
+            Act::OpenIssue { .. } | Act::RevertPull { .. } | Act::AnswerProtection { .. } => {
+                Err(GitHubError::Refused {
+                    what: key.to_string(),
+                    status: 501,
+                    message: "this version does not do this".to_owned(),
+                })
+            }
             Act::React { comment } => {
                 let path = at.path(&format!("/issues/comments/{comment}/reactions"));
                 self.make(at, Call::write(Method::POST, path, &json!({"content": "eyes"}))).await
@@ -384,6 +391,7 @@ mod tests {
             title: "No".to_owned(),
             summary: "x".repeat(70_000),
             text: None,
+            actions: Vec::new(),
             annotations: Vec::new(),
             asked: 0,
         };

@@ -262,6 +262,7 @@ fn check(conclusion: CheckConclusion, annotations: usize) -> Effect {
         title: "Low".to_owned(),
         summary: "Few lines.".to_owned(),
         text: None,
+        actions: Vec::new(),
         annotations: (0..annotations).map(annotation).collect(),
         asked: 0,
     };

@@ -37,6 +37,7 @@ impl Client {
             },
             // To do these once more does no harm: GitHub keeps one reaction of a kind, and cancels a run once.
             Work::Act(Act::React { .. } | Act::CancelRun { .. }) => Ok(None),
+            Work::Act(Act::OpenIssue { .. } | Act::RevertPull { .. } | Act::AnswerProtection { .. }) => Ok(None),
             Work::Act(Act::CreateDeployment { sha, environment, .. }) => {
                 self.standing_deployment(at, &effect.key, sha, environment).await
             }

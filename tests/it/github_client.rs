@@ -267,6 +267,7 @@ fn check() -> CheckContent {
         title: "Low risk".to_owned(),
         summary: "Few lines.".to_owned(),
         text: None,
+        actions: Vec::new(),
         annotations: (1..=60).map(annotation).collect(),
         asked: 0,
     }

@@ -12,6 +12,7 @@ mod table;
 pub use table::{Who, help, usage};
 
 use super::ids::*;
+use super::policy::GateName;
 use super::problem::Problem;
 use serde::{Deserialize, Serialize};
 
@@ -45,10 +46,72 @@ pub enum Verb {
         service: Option<ServiceName>,
         reason: Option<String>,
     },
-    /// `resume <environment> [--service s]`: ends a hold.
+    /// `resume [<environment>] [--service s]`: ends holds, and lets an undecided rollout go on.
     Resume {
+        environment: Option<EnvironmentName>,
+        service: Option<ServiceName>,
+    },
+    /// `risk`: the pull request's risk with all its reasons.
+    Risk,
+    /// `why <environment> [<sha>] [--service s]`: every condition of the gate, and what comes next.
+    Why {
+        environment: EnvironmentName,
+        sha: Option<String>,
+        service: Option<ServiceName>,
+    },
+    /// `plan <command>`: says what the command would do, and does nothing.
+    Plan(Box<Verb>),
+    /// `promote <environment> [--service s] [--reason "..."]`: what is live in the environment before it.
+    Promote {
         environment: EnvironmentName,
         service: Option<ServiceName>,
+        reason: Option<String>,
+    },
+    /// `retry [<environment>] [--service s]`: the release that failed there, once more.
+    Retry {
+        environment: Option<EnvironmentName>,
+        service: Option<ServiceName>,
+    },
+    /// `cancel [<environment>] [--service s]`: stops what is being rolled out, or takes back what waits.
+    Cancel {
+        environment: Option<EnvironmentName>,
+        service: Option<ServiceName>,
+    },
+    /// `lock <environment> [--for 2h] [--reason "..."] [--service s]`
+    Lock {
+        environment: EnvironmentName,
+        service: Option<ServiceName>,
+        lasts: Option<Span>,
+        reason: Option<String>,
+    },
+    /// `unlock <environment> [--service s]`
+    Unlock {
+        environment: EnvironmentName,
+        service: Option<ServiceName>,
+    },
+    /// `hold [<environment>] [--for 2h] [--reason "..."] [--service s]`: in the name of the pull request.
+    Hold {
+        environment: Option<EnvironmentName>,
+        service: Option<ServiceName>,
+        lasts: Option<Span>,
+        reason: Option<String>,
+    },
+    /// `freeze [<environment>] [--for 2h] [--reason "..."]`: of every service.
+    Freeze {
+        environment: Option<EnvironmentName>,
+        lasts: Option<Span>,
+        reason: Option<String>,
+    },
+    /// `unfreeze [<environment>]`
+    Unfreeze {
+        environment: Option<EnvironmentName>,
+    },
+    /// `override <gate> [<environment>] --reason "..." [--service s]`: break-glass.
+    Override {
+        gate: GateName,
+        environment: Option<EnvironmentName>,
+        service: Option<ServiceName>,
+        reason: String,
     },
 }
 
@@ -63,6 +126,40 @@ impl Verb {
             Self::Approve { .. } => "approve",
             Self::Rollback { .. } => "rollback",
             Self::Resume { .. } => "resume",
+            Self::Risk => "risk",
+            Self::Why { .. } => "why",
+            Self::Plan(_) => "plan",
+            Self::Promote { .. } => "promote",
+            Self::Retry { .. } => "retry",
+            Self::Cancel { .. } => "cancel",
+            Self::Lock { .. } => "lock",
+            Self::Unlock { .. } => "unlock",
+            Self::Hold { .. } => "hold",
+            Self::Freeze { .. } => "freeze",
+            Self::Unfreeze { .. } => "unfreeze",
+            Self::Override { .. } => "override",
+        }
+    }
+
+    /// The service that it names; `None`: none, or it is for all of them.
+    pub fn service(&self) -> Option<&ServiceName> {
+        match self {
+            Self::Deploy { service, .. }
+            | Self::Approve { service, .. }
+            | Self::Rollback { service, .. }
+            | Self::Resume { service, .. }
+            | Self::Why { service, .. }
+            | Self::Promote { service, .. }
+            | Self::Retry { service, .. }
+            | Self::Cancel { service, .. }
+            | Self::Lock { service, .. }
+            | Self::Unlock { service, .. }
+            | Self::Hold { service, .. }
+            | Self::Override { service, .. } => service.as_ref(),
+            Self::Plan(verb) => verb.service(),
+            Self::Help | Self::Status | Self::Recheck | Self::Risk | Self::Freeze { .. } | Self::Unfreeze { .. } => {
+                None
+            }
         }
     }
 

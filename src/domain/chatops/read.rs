@@ -283,7 +283,7 @@ mod tests {
         );
         assert_eq!(
             check("/plimsoll resume --service api production"),
-            Ok(Verb::Resume { environment: production(), service: api() })
+            Ok(Verb::Resume { environment: Some(production()), service: api() })
         );
     }
 

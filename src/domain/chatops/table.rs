@@ -145,7 +145,7 @@ pub(super) const VERBS: [Row; 7] = [
         flags: &[Flag::Service],
         meaning: "Ends a hold, so that releases go on.",
         who: Who::Writers,
-        verb: |w| Some(Verb::Resume { environment: w.environment?, service: w.service }),
+        verb: |w| Some(Verb::Resume { environment: w.environment, service: w.service }),
     },
 ];
 

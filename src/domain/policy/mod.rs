@@ -6,9 +6,13 @@ mod parse;
 pub mod paths;
 mod reader;
 pub mod rules;
+mod verify;
+pub mod windows;
 mod yaml;
 
 pub use parse::{Parsed, parse};
+pub use verify::{Demand, NoData, Probe, Verification, Worse};
+pub use windows::{Freeze, Window};
 
 use super::ids::*;
 use super::problem::Problem;
@@ -140,26 +144,123 @@ impl Band {
 }
 
 /// How a service gets to production.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pipeline {
     pub workflow: WorkflowFile,
     /// In order; never empty.
     pub environments: Vec<EnvironmentPolicy>,
+    /// How many pull requests one release may bring to an environment; `None`: any number.
+    #[serde(default)]
+    pub max_changes: Option<u32>,
+    /// Globs of paths that cannot be taken back by deploying an earlier commit (migrations, for instance).
+    #[serde(default)]
+    pub irreversible: Vec<String>,
+    #[serde(default)]
+    pub rollback: RollbackPolicy,
+    /// Whether `plimsoll/hold` is shown on open pull requests, red while anything keeps the pipeline.
+    #[serde(default)]
+    pub hold_check: bool,
+}
+
+/// What a release must still have to be gone back to without a person's word.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackPolicy {
+    /// Name of the Actions artifact that a deployment needs, `{sha}` and `{service}` filled in; `None`: none is looked for.
+    pub artifact: Option<String>,
+    /// How long after it was last live a release may be gone back to; `None`: for ever.
+    pub within: Option<Span>,
 }
 
 /// One environment of the pipeline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EnvironmentPolicy {
     pub name: EnvironmentName,
     /// `None`: continuous deployment, nobody is asked.
     pub approval: Option<Requirement>,
-    /// Percentages, ascending, the last is 100; `[100]` when not given.
-    pub rollout: Vec<u8>,
+    /// Never empty; percentages ascend and end with 100; `[100 %]` when not given.
+    pub rollout: Vec<Portion>,
     /// How long a step must stay well after its run succeeded.
     pub bake: Span,
+    /// Asked while a step bakes, and until each has an answer.
+    #[serde(default)]
+    pub verify: Vec<Verification>,
+    /// When steps may begin; empty: always.
+    #[serde(default)]
+    pub windows: Vec<Window>,
+    /// When they may not.
+    #[serde(default)]
+    pub freezes: Vec<Freeze>,
+    #[serde(default)]
+    pub supersede: Supersede,
+    /// What a riskier release needs besides, lowest band first.
+    #[serde(default)]
+    pub when_risk: Vec<Raise>,
     pub on_failure: OnFailure,
-    /// How long a step's workflow run may take.
+    /// How long a step's workflow run may take, and how long after its bake verification may still be undecided.
     pub timeout: Span,
+}
+
+/// How much of an environment a step reaches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Portion {
+    /// Of traffic, users or instances: what it means is the workflow's. From 1 to 100.
+    Percent(u8),
+    /// A region, a tenant, a ring, by name.
+    Wave(WaveName),
+}
+
+impl EnvironmentPolicy {
+    /// An environment of which the file says nothing but its name.
+    pub fn new(name: EnvironmentName) -> Self {
+        Self {
+            name,
+            approval: None,
+            rollout: vec![Portion::ALL],
+            bake: Span(0),
+            verify: Vec::new(),
+            windows: Vec::new(),
+            freezes: Vec::new(),
+            supersede: Supersede::Wait,
+            when_risk: Vec::new(),
+            on_failure: OnFailure::Rollback,
+            timeout: Span::minutes(30),
+        }
+    }
+}
+
+impl Portion {
+    /// The whole environment.
+    pub const ALL: Self = Self::Percent(100);
+}
+
+impl std::fmt::Display for Portion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Percent(percent) => write!(f, "{percent} %"),
+            Self::Wave(wave) => write!(f, "wave {wave}"),
+        }
+    }
+}
+
+/// What a newer release does to one that is being rolled out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Supersede {
+    /// It waits until the other has ended.
+    #[default]
+    Wait,
+    /// It takes its place as soon as it may start itself.
+    Abort,
+}
+
+/// What releases from a band of risk on need besides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Raise {
+    pub from: Band,
+    /// Approvals in all; only where the environment asks for approval.
+    pub approvals: Option<u32>,
+    pub bake: Option<Span>,
 }
 
 /// What happens when a step fails.
@@ -168,6 +269,39 @@ pub struct EnvironmentPolicy {
 pub enum OnFailure {
     Rollback,
     Hold,
+}
+
+/// A condition of the gate, as people call it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GateName {
+    /// It is this release's turn: nothing else is being rolled out there, nothing older waits before it.
+    Order,
+    /// Nothing that it brings was reverted since.
+    Reverted,
+    Lock,
+    Hold,
+    Freeze,
+    Window,
+    Approval,
+}
+
+impl GateName {
+    /// Those that `override` can pass by.
+    pub const OVERRIDABLE: [Self; 5] = [Self::Approval, Self::Window, Self::Freeze, Self::Lock, Self::Hold];
+
+    /// The word that people write.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Order => "order",
+            Self::Reverted => "reverted",
+            Self::Lock => "lock",
+            Self::Hold => "hold",
+            Self::Freeze => "freeze",
+            Self::Window => "window",
+            Self::Approval => "approval",
+        }
+    }
 }
 
 /// JSON Schema of the policy file, for editors. Looser than [`parse`], which has the last word.
@@ -198,6 +332,18 @@ impl Default for RiskPolicy {
 }
 
 impl Pipeline {
+    /// A pipeline of which the file says nothing but these.
+    pub fn new(workflow: WorkflowFile, environments: Vec<EnvironmentPolicy>) -> Self {
+        Self {
+            workflow,
+            environments,
+            max_changes: None,
+            irreversible: Vec::new(),
+            rollback: RollbackPolicy::default(),
+            hold_check: false,
+        }
+    }
+
     /// The environment with this name, with its place in the order.
     pub fn environment(&self, name: &EnvironmentName) -> Option<(usize, &EnvironmentPolicy)> {
         self.environments.iter().enumerate().find(|(_, e)| e.name == *name)

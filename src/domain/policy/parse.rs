@@ -290,7 +290,7 @@ fn pipeline(r: &mut Reader<'_>, node: &Node) -> Option<Pipeline> {
         workflow(r, node)
     });
     let environments = wanted(r, &fields, "environments", "`pipeline`").map(|node| environments(r, node));
-    Some(Pipeline { workflow: workflow?, environments: environments? })
+    Some(Pipeline::new(workflow?, environments?))
 }
 
 fn workflow(r: &mut Reader<'_>, node: &Node) -> Option<WorkflowFile> {
@@ -331,7 +331,13 @@ fn environments(r: &mut Reader<'_>, node: &Node) -> Vec<EnvironmentPolicy> {
 
 fn environment(r: &mut Reader<'_>, fields: &Fields<'_>, name: Option<EnvironmentName>) -> EnvironmentPolicy {
     let approval = fields.get("approval").and_then(|node| requirement(r, node));
-    let rollout = fields.get("rollout").and_then(|node| rollout(r, node)).unwrap_or_else(|| vec![100]);
+    let rollout = fields
+        .get("rollout")
+        .and_then(|node| rollout(r, node))
+        .unwrap_or_else(|| vec![100])
+        .into_iter()
+        .map(Portion::Percent)
+        .collect();
     let bake = fields.get("bake").and_then(|node| r.span(node, "bake", Span(0), BAKE_MAX)).unwrap_or_default();
     let choices = [("rollback", OnFailure::Rollback), ("hold", OnFailure::Hold)];
     let on_failure = fields.get("on_failure").and_then(|node| r.choice(node, "on_failure", &choices));
@@ -342,6 +348,11 @@ fn environment(r: &mut Reader<'_>, fields: &Fields<'_>, name: Option<Environment
         approval,
         rollout,
         bake,
+        verify: Vec::new(),
+        windows: Vec::new(),
+        freezes: Vec::new(),
+        supersede: Supersede::default(),
+        when_risk: Vec::new(),
         on_failure: on_failure.unwrap_or(OnFailure::Rollback),
         timeout: timeout.unwrap_or(Span::minutes(30)),
     }

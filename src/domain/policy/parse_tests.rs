@@ -43,10 +43,11 @@ fn the_smallest_file_gets_every_default() {
         [EnvironmentPolicy {
             name: EnvironmentName::new("staging"),
             approval: None,
-            rollout: vec![100],
+            rollout: vec![Portion::Percent(100)],
             bake: Span(0),
             on_failure: OnFailure::Rollback,
             timeout: Span::minutes(30),
+            ..EnvironmentPolicy::new(EnvironmentName::new(""))
         }]
     );
 }
@@ -104,10 +105,11 @@ pipeline:
             &EnvironmentPolicy {
                 name: EnvironmentName::new("Production"),
                 approval: Some(Requirement { count: 1, teams: vec![], users: vec![] }),
-                rollout: vec![5, 25, 100],
+                rollout: vec![Portion::Percent(5), Portion::Percent(25), Portion::Percent(100)],
                 bake: Span::minutes(90),
                 on_failure: OnFailure::Hold,
                 timeout: Span::hours(2),
+                ..EnvironmentPolicy::new(EnvironmentName::new(""))
             }
         ))
     );

@@ -5,7 +5,7 @@
 use super::*;
 use crate::domain::chatops::{self, Verb};
 use crate::domain::effect::Act;
-use crate::domain::event::{PipelineCommand, Plan};
+use crate::domain::event::{Origin, PipelineCommand, Plan};
 use crate::domain::facts::{Comment, Permission};
 
 /// Whether a comment has commands at all.
@@ -34,6 +34,13 @@ fn fresh<'a>(state: &PullState, event: &'a Event, facts: &'a Facts, now: Timesta
         | Event::AccessChanged { .. }
         | Event::RunChanged { .. }
         | Event::EffectEnded { .. }
+        | Event::ActionRequested { .. }
+        | Event::GroupRequested { .. }
+        | Event::GroupDestroyed { .. }
+        | Event::LeftQueue { .. }
+        | Event::ProtectionRequested { .. }
+        | Event::Reported { .. }
+        | Event::IssueClosed { .. }
         | Event::Signal(_) => Vec::new(),
     };
     let oldest_kept = match state.commands.len() >= COMMANDS_KEPT {
@@ -106,11 +113,25 @@ fn obey(state: &PullState, comment: &Comment, index: u32, verb: Verb, facts: &Fa
     let answer = match &verb {
         Verb::Help => Some(chatops::help()),
         Verb::Recheck => Some(recheck(state, comment, facts)),
-        Verb::Status | Verb::Deploy { .. } | Verb::Approve { .. } | Verb::Rollback { .. } | Verb::Resume { .. } => {
-            pass_on(state, comment, index, &verb, facts, heard)
-                .err()
-                .map(|why| format!("⛔ {why} Nothing was changed."))
-        }
+        Verb::Risk => Some(String::new()),
+        Verb::Status
+        | Verb::Deploy { .. }
+        | Verb::Approve { .. }
+        | Verb::Rollback { .. }
+        | Verb::Resume { .. }
+        | Verb::Why { .. }
+        | Verb::Plan(_)
+        | Verb::Promote { .. }
+        | Verb::Retry { .. }
+        | Verb::Cancel { .. }
+        | Verb::Lock { .. }
+        | Verb::Unlock { .. }
+        | Verb::Hold { .. }
+        | Verb::Freeze { .. }
+        | Verb::Unfreeze { .. }
+        | Verb::Override { .. } => pass_on(state, comment, index, &verb, facts, heard)
+            .err()
+            .map(|why| format!("⛔ {why} Nothing was changed.")),
     };
     Line { verb: Some(name), answer, services: BTreeMap::new() }
 }
@@ -152,13 +173,7 @@ fn pass_on(
     let Some(pipeline) = &policy.policy.pipeline else {
         return Err("This repository's policy has no `pipeline`, so nothing is deployed from here.".into());
     };
-    let named = match verb {
-        Verb::Deploy { service, .. }
-        | Verb::Approve { service, .. }
-        | Verb::Rollback { service, .. }
-        | Verb::Resume { service, .. } => service.as_ref(),
-        Verb::Help | Verb::Status | Verb::Recheck => None,
-    };
+    let named = verb.service();
     let all: Vec<&ServiceName> = policy.policy.services.iter().map(|s| &s.name).collect();
     let touched = state.judged.as_ref().map(|judged| judged.services.as_slice()).unwrap_or_default();
     let services: Vec<ServiceName> = match named {
@@ -174,13 +189,15 @@ fn pass_on(
         None if *verb == Verb::Status || touched.is_empty() => all.into_iter().cloned().collect(),
         None => touched.to_vec(),
     };
-    let plan =
-        Plan { pipeline: pipeline.clone(), policy: policy.blob.clone(), default_branch: policy.default_branch.clone() };
+    let plan = Plan {
+        pipeline: pipeline.clone(),
+        risk: policy.policy.risk.clone(),
+        policy: policy.blob.clone(),
+        default_branch: policy.default_branch.clone(),
+    };
     for service in services {
         let command = PipelineCommand {
-            comment: comment.id,
-            index,
-            pull: state.number,
+            origin: Origin::Comment { pull: state.number, comment: comment.id, index },
             by: comment.by.clone(),
             permission: permission(facts, &comment.by),
             at: comment.created_at,

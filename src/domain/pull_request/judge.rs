@@ -148,9 +148,18 @@ fn hand_over(state: &mut PullState, pull: &PullSnapshot, facts: &Facts, heard: &
             Judgement::Abstains { .. } => None,
         },
         sha: sha.clone(),
+        drivers: Vec::new(),
+        issues: Vec::new(),
+        irreversible: Vec::new(),
+        files: 0,
+        reverts: Vec::new(),
     };
-    let plan =
-        Plan { pipeline: pipeline.clone(), policy: policy.blob.clone(), default_branch: policy.default_branch.clone() };
+    let plan = Plan {
+        pipeline: pipeline.clone(),
+        risk: policy.policy.risk.clone(),
+        policy: policy.blob.clone(),
+        default_branch: policy.default_branch.clone(),
+    };
     for service in &judged.services {
         let lane = Subject::Pipeline { repo: state.repo.clone(), service: service.clone() };
         let signal =

@@ -160,8 +160,20 @@ fn ask<'a>(state: &'a PullState, event: &'a Event, now: Timestamp) -> Ask<'a> {
         | Event::AccessChanged { .. }
         | Event::RunChanged { .. }
         | Event::EffectEnded { .. }
+        | Event::ActionRequested { .. }
+        | Event::GroupRequested { .. }
+        | Event::GroupDestroyed { .. }
+        | Event::LeftQueue { .. }
+        | Event::ProtectionRequested { .. }
+        | Event::Reported { .. }
+        | Event::IssueClosed { .. }
         | Event::Signal(
             Signal::PolicyWanted { .. }
+            | Signal::GroupWanted { .. }
+            | Signal::GroupJudged { .. }
+            | Signal::HoldsChanged { .. }
+            | Signal::PullEnded { .. }
+            | Signal::ProtectionAsked { .. }
             | Signal::ReleaseWanted { .. }
             | Signal::Commanded { .. }
             | Signal::CommandAnswered { .. }
@@ -271,8 +283,23 @@ pub fn apply(state: &mut PullState, event: &Event, facts: &Facts, now: Timestamp
         | Event::AccessChanged { .. }
         | Event::RunChanged { .. }
         | Event::EffectEnded { .. }
+        | Event::ActionRequested { .. }
+        | Event::GroupRequested { .. }
+        | Event::GroupDestroyed { .. }
+        | Event::LeftQueue { .. }
+        | Event::ProtectionRequested { .. }
+        | Event::Reported { .. }
+        | Event::IssueClosed { .. }
         | Event::Signal(
-            Signal::PolicyWanted { .. } | Signal::PolicyReady | Signal::ReleaseWanted { .. } | Signal::Commanded { .. },
+            Signal::PolicyWanted { .. }
+            | Signal::PolicyReady
+            | Signal::ReleaseWanted { .. }
+            | Signal::Commanded { .. }
+            | Signal::GroupWanted { .. }
+            | Signal::GroupJudged { .. }
+            | Signal::HoldsChanged { .. }
+            | Signal::PullEnded { .. }
+            | Signal::ProtectionAsked { .. },
         ) => {}
     }
     heard

@@ -553,6 +553,11 @@ fn a_change_of_one_release_is_kept_apart_from_older_ones() {
         people: Vec::new(),
         risk: None,
         sha: sha(1),
+        drivers: Vec::new(),
+        issues: Vec::new(),
+        irreversible: Vec::new(),
+        files: 0,
+        reverts: Vec::new(),
     };
     let text = serde_json::to_string(&change).expect("plain data");
     assert_eq!(serde_json::from_str::<Change>(&text).expect("read back"), change);

@@ -43,7 +43,7 @@ pub struct Wish {
     pub by: Login,
     pub reason: Option<String>,
     pub plan: Plan,
-    pub asked: Asked,
+    pub asked: Origin,
 }
 
 /// Makes a release that somebody asked for, for one environment; `None` when the plan does not know it.

@@ -7,7 +7,7 @@ use super::gate::{Gate, approvers, gate, hand_in, who_may};
 use super::rollback::{Going, abort, begin, default_target, hold};
 use super::*;
 use crate::domain::chatops::Verb;
-use crate::domain::event::PipelineCommand;
+use crate::domain::event::{Origin, PipelineCommand};
 use crate::domain::facts::{Absence, Facts, Need, Permission, Standing};
 use crate::domain::markdown::{code, mention, text};
 use crate::domain::policy::Requirement;
@@ -22,7 +22,10 @@ fn names_sha(named: &str, sha: &Sha) -> bool {
 
 /// Whether the command was obeyed or refused before.
 pub fn is_known(state: &PipelineState, command: &PipelineCommand) -> bool {
-    state.commands.contains(&(command.comment, command.index))
+    match command.origin {
+        Origin::Comment { comment, index, .. } => state.commands.contains(&(comment, index)),
+        Origin::Button { .. } => false,
+    }
 }
 
 /// What must be known to obey a command, given what is known already.
@@ -54,7 +57,23 @@ pub fn needs(state: &PipelineState, command: &PipelineCommand, plan: &Plan, fact
             );
             needs
         }
-        Verb::Help | Verb::Status | Verb::Recheck | Verb::Rollback { .. } | Verb::Resume { .. } => Vec::new(),
+        Verb::Help
+        | Verb::Status
+        | Verb::Recheck
+        | Verb::Rollback { .. }
+        | Verb::Resume { .. }
+        | Verb::Risk
+        | Verb::Why { .. }
+        | Verb::Plan(_)
+        | Verb::Promote { .. }
+        | Verb::Retry { .. }
+        | Verb::Cancel { .. }
+        | Verb::Lock { .. }
+        | Verb::Unlock { .. }
+        | Verb::Hold { .. }
+        | Verb::Freeze { .. }
+        | Verb::Unfreeze { .. }
+        | Verb::Override { .. } => Vec::new(),
     }
 }
 
@@ -145,10 +164,12 @@ pub fn obey(
     if is_known(state, command) {
         return;
     }
-    state.commands.push((command.comment, command.index));
+    if let Origin::Comment { comment, index, .. } = command.origin {
+        state.commands.push((comment, index));
+    }
     let over = state.commands.len().saturating_sub(COMMANDS_KEPT);
     state.commands.drain(..over);
-    let asked = Asked { pull: command.pull, comment: command.comment, index: command.index };
+    let asked = command.origin.clone();
     let answer = match &command.verb {
         Verb::Status => Ok(Answer::Status),
         Verb::Deploy { what, environment, reason, .. } => {
@@ -158,9 +179,21 @@ pub fn obey(
         Verb::Rollback { environment, to, reason, .. } => {
             roll_back(state, command, plan, (environment, to.as_deref(), reason.as_deref()), now, said)
         }
-        Verb::Resume { environment, .. } => resume(state, command, environment, said),
+        Verb::Resume { environment: Some(environment), .. } => resume(state, command, environment, said),
+        Verb::Resume { environment: None, .. }
+        | Verb::Why { .. }
+        | Verb::Plan(_)
+        | Verb::Promote { .. }
+        | Verb::Retry { .. }
+        | Verb::Cancel { .. }
+        | Verb::Lock { .. }
+        | Verb::Unlock { .. }
+        | Verb::Hold { .. }
+        | Verb::Freeze { .. }
+        | Verb::Unfreeze { .. }
+        | Verb::Override { .. } => Err("This is not built yet.".into()),
         // These two are answered by the pull request itself.
-        Verb::Help | Verb::Recheck => return,
+        Verb::Help | Verb::Recheck | Verb::Risk => return,
     };
     match answer {
         Ok(answer) => said.answers.push((asked, answer)),
@@ -223,7 +256,7 @@ fn deploy(
         by: command.by.clone(),
         reason: reason.clone(),
         plan: plan.clone(),
-        asked: Asked { pull: command.pull, comment: command.comment, index: command.index },
+        asked: command.origin.clone(),
     };
     let short = code(commit.sha.short());
     let Some(number) = request(state, wish, now, said) else { return Err(unknown_environment(plan, environment)) };
@@ -424,7 +457,7 @@ fn roll_back(
     let reason = reason
         .map_or_else(|| format!("{} rolled it back.", command.by), |r| format!("{} rolled it back: {r}.", command.by));
     hold(state, &environment, HoldOwner::Automation, reason.clone(), now);
-    let asked = Asked { pull: command.pull, comment: command.comment, index: command.index };
+    let asked = command.origin.clone();
     let going = Going {
         to: target.clone(),
         from,

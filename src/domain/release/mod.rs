@@ -2,7 +2,7 @@
 //!
 //! Knows releases, environments, approvals, rollouts and rollbacks. Must never know how a workflow is started.
 
-use super::event::{Change, Plan};
+use super::event::{Change, Origin, Plan};
 use super::facts::RunSnapshot;
 use super::ids::*;
 use super::policy::EnvironmentPolicy;
@@ -85,7 +85,7 @@ pub struct Release {
     pub plan: Plan,
     pub created_at: Timestamp,
     /// The command that asked for it and waits to hear how it ends.
-    pub asked: Option<Asked>,
+    pub asked: Option<Origin>,
     /// In the order of the plan; only those that this release is for.
     pub stages: Vec<Stage>,
 }
@@ -102,16 +102,8 @@ pub enum Purpose {
     Rollback { from: Option<ReleaseNumber>, to: ReleaseNumber, by: Option<Login>, reason: String },
 }
 
-/// Whom to tell how a release ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
-    pub pull: PullNumber,
-    pub comment: CommentId,
-    pub index: u32,
-}
-
 /// A release in one environment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
     pub policy: EnvironmentPolicy,
     /// The GitHub Deployment, once there is one.
@@ -302,7 +294,7 @@ impl Release {
 #[derive(Debug, Default)]
 pub struct Said {
     pub acts: Vec<(EffectKey, super::effect::Act)>,
-    pub answers: Vec<(Asked, Answer)>,
+    pub answers: Vec<(Origin, Answer)>,
     pub notes: Vec<String>,
 }
 

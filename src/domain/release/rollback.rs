@@ -5,7 +5,7 @@
 use super::rollout::At;
 use super::*;
 use crate::domain::effect::Act;
-use crate::domain::policy::OnFailure;
+use crate::domain::policy::{OnFailure, Portion};
 
 /// Whether something of a failed rollout may run in the environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ pub struct Going {
     pub by: Option<Login>,
     pub reason: String,
     pub plan: Plan,
-    pub asked: Option<Asked>,
+    pub asked: Option<Origin>,
 }
 
 /// Makes the release that brings an environment back, all at once and without asking anybody: it is mitigation.
@@ -90,7 +90,7 @@ pub fn begin(
     state.last_number += 1;
     let number = ReleaseNumber(state.last_number);
     let stage = Stage {
-        policy: EnvironmentPolicy { approval: None, rollout: vec![100], bake: Span(0), ..policy },
+        policy: EnvironmentPolicy { approval: None, rollout: vec![Portion::Percent(100)], bake: Span(0), ..policy },
         deployment: None,
         url: None,
         phase: StagePhase::Waiting { since: now, approvals: Vec::new() },

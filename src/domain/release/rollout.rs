@@ -7,6 +7,7 @@ use super::rollback::{Damage, fail, stop};
 use super::*;
 use crate::domain::effect::{Act, Ending};
 use crate::domain::facts::{Need, RunStatus};
+use crate::domain::policy::Portion;
 
 /// How long a run that GitHub did not name is looked for.
 const FIND_FOR: Span = Span::minutes(5);
@@ -153,18 +154,23 @@ fn dispatch(state: &mut PipelineState, at: &At, step: usize, now: Timestamp, sai
     let StagePhase::Rolling(rollout) = &mut stage.phase else { return };
     rollout.step = step;
     rollout.phase = StepPhase::Dispatching { since: now };
-    let percent = stage.policy.rollout.get(step).copied().unwrap_or(100);
+    let portion = stage.policy.rollout.get(step).cloned().unwrap_or(Portion::ALL);
+    let (percent, wave) = match &portion {
+        Portion::Percent(percent) => (percent.to_string(), None),
+        Portion::Wave(wave) => ("100".to_owned(), Some(wave.to_string())),
+    };
     let inputs = [
         ("environment", at.environment.to_string()),
         ("service", service.to_string()),
         ("sha", sha.to_string()),
-        ("percent", percent.to_string()),
+        ("percent", percent),
         ("release", at.release.to_string()),
         ("plimsoll_key", key.to_string()),
     ];
-    let inputs = inputs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let wave = wave.map(|wave| ("wave", wave));
+    let inputs = inputs.into_iter().chain(wave).map(|(name, value)| (name.to_owned(), value)).collect();
     said.acts.push((key, Act::DispatchWorkflow { workflow, branch, inputs }));
-    said.notes.push(format!("release {}: {percent} % of {} is dispatched", at.release, at.environment));
+    said.notes.push(format!("release {}: {portion} of {} is dispatched", at.release, at.environment));
 }
 
 fn dispatched(state: &mut PipelineState, at: &At, rollout: &Rollout, ending: &Ending, now: Timestamp, said: &mut Said) {

@@ -8,7 +8,7 @@ use crate::domain::chatops::Verb;
 use crate::domain::effect::{Act, Ending};
 use crate::domain::event::{Event, PipelineCommand, Signal};
 use crate::domain::facts::*;
-use crate::domain::policy::{OnFailure, Pipeline, Requirement};
+use crate::domain::policy::{OnFailure, Pipeline, Portion, Requirement};
 use crate::domain::view;
 
 /// A pipeline with what GitHub would say about it.
@@ -29,10 +29,11 @@ fn environment(name: &str, approval: Option<Requirement>) -> EnvironmentPolicy {
     EnvironmentPolicy {
         name: EnvironmentName::new(name),
         approval,
-        rollout: vec![100],
+        rollout: vec![Portion::Percent(100)],
         bake: Span(0),
         on_failure: OnFailure::Rollback,
         timeout: Span::minutes(30),
+        ..EnvironmentPolicy::new(EnvironmentName::new(""))
     }
 }
 
@@ -44,11 +45,11 @@ impl Stage1 {
     fn new() -> Self {
         let repo = RepoName::parse("acme/shop").expect("a plain name");
         let environments = vec![environment("staging", None), environment("production", Some(managers()))];
-        let pipeline = Pipeline { workflow: WorkflowFile::new("deploy.yml"), environments };
+        let pipeline = Pipeline::new(WorkflowFile::new("deploy.yml"), environments);
         let mut stage = Self {
             state: PipelineState::new(repo, ServiceName::new("api")),
             facts: Facts::default(),
-            plan: Plan { pipeline, policy: None, default_branch: RefName::new("main") },
+            plan: Plan { pipeline, risk: Default::default(), policy: None, default_branch: RefName::new("main") },
             now: Timestamp(1_700_000_000_000),
             said: Said::default(),
             next_id: 100,
@@ -94,6 +95,11 @@ impl Stage1 {
             people: Vec::new(),
             risk: None,
             sha: sha(pull),
+            drivers: Vec::new(),
+            issues: Vec::new(),
+            irreversible: Vec::new(),
+            files: 0,
+            reverts: Vec::new(),
         };
         let plan = Box::new(self.plan.clone());
         self.play(Event::Signal(Signal::ReleaseWanted { sha: sha(pull), change: Box::new(change), plan }))
@@ -104,8 +110,11 @@ impl Stage1 {
         let (key, act) = self.said.acts.last().cloned().expect("an act was decided");
         self.next_id += 1;
         let id = match act {
-            Act::CreateDeployment { .. } | Act::DispatchWorkflow { .. } => Some(self.next_id),
-            Act::React { .. } | Act::CancelRun { .. } => None,
+            Act::CreateDeployment { .. }
+            | Act::DispatchWorkflow { .. }
+            | Act::OpenIssue { .. }
+            | Act::RevertPull { .. } => Some(self.next_id),
+            Act::React { .. } | Act::CancelRun { .. } | Act::AnswerProtection { .. } => None,
         };
         let ending = Ending::Done { id, url: None };
         self.play(Event::EffectEnded { key, ending })
@@ -126,9 +135,7 @@ impl Stage1 {
     fn command(&mut self, by: &str, verb: Verb) -> String {
         self.next_id += 1;
         let command = PipelineCommand {
-            comment: CommentId(self.next_id),
-            index: 0,
-            pull: PullNumber(1),
+            origin: Origin::Comment { pull: PullNumber(1), comment: CommentId(self.next_id), index: 0 },
             by: Login::new(by),
             permission: if by == "mallory" { Permission::Read } else { Permission::Write },
             at: self.now,
@@ -154,7 +161,7 @@ impl Stage1 {
     }
 
     fn resume(&mut self, by: &str) -> String {
-        self.command(by, Verb::Resume { environment: EnvironmentName::new("production"), service: None })
+        self.command(by, Verb::Resume { environment: Some(EnvironmentName::new("production")), service: None })
     }
 
     fn live(&self, name: &str) -> Option<u64> {
@@ -357,7 +364,7 @@ fn a_run_that_github_did_not_name_is_known_by_its_title() {
 #[test]
 fn steps_and_bakes_follow_one_another() {
     let mut stage = Stage1::new();
-    stage.plan.pipeline.environments[0].rollout = vec![25, 100];
+    stage.plan.pipeline.environments[0].rollout = vec![Portion::Percent(25), Portion::Percent(100)];
     stage.plan.pipeline.environments[0].bake = Span::minutes(10);
     stage.merge(7, "ada").run(RunStatus::Succeeded);
     assert!(stage.status().contains("step 1 of 2 (25 %) is baking for 10 min"));

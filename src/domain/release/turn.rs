@@ -30,8 +30,20 @@ pub fn needs(state: &PipelineState, event: &Event, facts: &Facts, now: Timestamp
         | Event::RecheckRequested { .. }
         | Event::Pushed { .. }
         | Event::AccessChanged { .. }
+        | Event::ActionRequested { .. }
+        | Event::GroupRequested { .. }
+        | Event::GroupDestroyed { .. }
+        | Event::LeftQueue { .. }
+        | Event::ProtectionRequested { .. }
+        | Event::Reported { .. }
+        | Event::IssueClosed { .. }
         | Event::Signal(
             Signal::PolicyWanted { .. }
+            | Signal::GroupWanted { .. }
+            | Signal::GroupJudged { .. }
+            | Signal::HoldsChanged { .. }
+            | Signal::PullEnded { .. }
+            | Signal::ProtectionAsked { .. }
             | Signal::PolicyReady
             | Signal::CommandAnswered { .. }
             | Signal::ReleaseMoved { .. },
@@ -55,8 +67,20 @@ pub fn apply(state: &mut PipelineState, event: &Event, facts: &Facts, now: Times
         | Event::RecheckRequested { .. }
         | Event::Pushed { .. }
         | Event::AccessChanged { .. }
+        | Event::ActionRequested { .. }
+        | Event::GroupRequested { .. }
+        | Event::GroupDestroyed { .. }
+        | Event::LeftQueue { .. }
+        | Event::ProtectionRequested { .. }
+        | Event::Reported { .. }
+        | Event::IssueClosed { .. }
         | Event::Signal(
             Signal::PolicyWanted { .. }
+            | Signal::GroupWanted { .. }
+            | Signal::GroupJudged { .. }
+            | Signal::HoldsChanged { .. }
+            | Signal::PullEnded { .. }
+            | Signal::ProtectionAsked { .. }
             | Signal::PolicyReady
             | Signal::CommandAnswered { .. }
             | Signal::ReleaseMoved { .. },

@@ -44,6 +44,7 @@ fn policy(judged: &Judged, draft: bool, asked: u64) -> CheckContent {
         summary: policy_summary(judged),
         text: None,
         annotations: proposed.iter().filter_map(annotation).collect(),
+        actions: Vec::new(),
         asked,
     }
 }
@@ -154,7 +155,15 @@ fn risk(judged: &Judged, asked: u64) -> CheckContent {
         }
         Judgement::Abstains { .. } => (CheckConclusion::Neutral, "Risk unknown".to_owned()),
     };
-    CheckContent { conclusion, title, summary: risk_summary(judged), text: None, annotations: Vec::new(), asked }
+    CheckContent {
+        conclusion,
+        title,
+        summary: risk_summary(judged),
+        text: None,
+        annotations: Vec::new(),
+        actions: Vec::new(),
+        asked,
+    }
 }
 
 fn risk_summary(judged: &Judged) -> String {

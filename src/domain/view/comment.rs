@@ -117,7 +117,8 @@ fn environment(policy: &EnvironmentPolicy) -> String {
         notes.push(format!("approval of {} by {}", requirement.count, who_may(requirement)));
     }
     if policy.rollout.len() > 1 {
-        let steps: Vec<String> = policy.rollout.iter().map(|p| format!("{p} %")).collect();
+        let steps: Vec<String> =
+            policy.rollout.iter().map(|portion| crate::domain::markdown::text(&portion.to_string())).collect();
         notes.push(steps.join(", "));
     }
     if policy.bake.0 > 0 {

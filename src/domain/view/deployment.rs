@@ -1,6 +1,7 @@
 //! GitHub Deployments of a pipeline as GitHub shows them.
 
 use crate::domain::effect::{Content, DeploymentContent, DeploymentState, Target};
+use crate::domain::policy::Portion;
 use crate::domain::release::{PipelineState, Stage, StagePhase, StepPhase};
 
 /// GitHub's limit for the description of a deployment status, in characters.
@@ -35,9 +36,9 @@ fn status(stage: &Stage) -> Option<(DeploymentState, String)> {
             };
             // One status a step, whatever the step is doing: each costs a write.
             let steps = stage.policy.rollout.len();
-            let percent = stage.policy.rollout.get(rollout.step).copied().unwrap_or(100);
+            let portion = stage.policy.rollout.get(rollout.step).unwrap_or(&Portion::ALL);
             let step =
-                if steps > 1 { format!(": step {} of {steps} ({percent} %)", rollout.step + 1) } else { String::new() };
+                if steps > 1 { format!(": step {} of {steps} ({portion})", rollout.step + 1) } else { String::new() };
             (seen || rollout.step > 0).then(|| (DeploymentState::InProgress, format!("is being rolled out{step}")))
         }
         StagePhase::Succeeded { .. } => Some((DeploymentState::Success, "is live".to_owned())),

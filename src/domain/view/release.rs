@@ -5,6 +5,7 @@
 use crate::domain::event::{ReleaseBrief, StageBrief, StageStanding};
 use crate::domain::ids::*;
 use crate::domain::markdown::{code, text};
+use crate::domain::policy::Portion;
 use crate::domain::release::gate::{Gate, gate};
 use crate::domain::release::*;
 
@@ -67,8 +68,8 @@ fn waiting(state: &PipelineState, release: &Release, stage: &Stage) -> (StageSta
 /// A rollout under way, for instance `step 2 of 3 (25 %) is running`.
 pub fn rolling(stage: &Stage, rollout: &Rollout) -> String {
     let steps = stage.policy.rollout.len();
-    let percent = stage.policy.rollout.get(rollout.step).copied().unwrap_or(100);
-    let step = if steps > 1 { format!("step {} of {steps} ({percent} %) ", rollout.step + 1) } else { String::new() };
+    let portion = stage.policy.rollout.get(rollout.step).unwrap_or(&Portion::ALL);
+    let step = if steps > 1 { format!("step {} of {steps} ({portion}) ", rollout.step + 1) } else { String::new() };
     if rollout.stopped_by.is_some() {
         return "is being stopped".to_owned();
     }
@@ -107,6 +108,8 @@ pub fn sign(standing: StageStanding) -> &'static str {
         StageStanding::Live => "🟢",
         StageStanding::Failed => "🔴",
         StageStanding::Superseded => "⏭️",
+        StageStanding::Undecided => "🟠",
+        StageStanding::Cancelled => "⚫",
     }
 }
 

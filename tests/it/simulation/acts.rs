@@ -139,6 +139,9 @@ fn acted(scene: &mut Scene, key: &EffectKey, act: &Act) -> Result<Done, Refusal>
     let now = scene.now;
     let bot = scene.model.app.bot_login();
     match act {
+        Act::OpenIssue { .. } | Act::RevertPull { .. } | Act::AnswerProtection { .. } => {
+            unreachable!("no world asks for it yet: {key}")
+        }
         Act::React { comment } => scene.model.react(comment.0, &bot, "eyes", now).map(|(id, _)| made(id)),
         Act::CreateDeployment { sha, environment, task, description, production } => {
             let wish = DeploymentWish {
@@ -258,6 +261,7 @@ pub fn standing(scene: &Scene, effect: &Effect, since: Timestamp) -> Option<Done
             }
             (Target::DeploymentStatus { .. }, _) => None,
         },
+        Work::Act(Act::OpenIssue { .. } | Act::RevertPull { .. } | Act::AnswerProtection { .. }) => None,
         Work::Act(Act::React { .. } | Act::CancelRun { .. }) => None,
         Work::Act(Act::CreateDeployment { .. }) => {
             let mut deployments = model.deployments.values();

@@ -14,6 +14,9 @@ const CLOCKS_DIFFER: Span = Span::minutes(1);
 pub fn answer(scene: &Scene, need: &Need) -> Fact {
     let model = &scene.model;
     match need {
+        Need::Checks { .. } | Need::Artifact { .. } | Need::OpenPulls | Need::Reading { .. } => {
+            Fact::Absent(Absence::NotFound)
+        }
         Need::Repository => Fact::Repository(RepositorySnapshot {
             default_branch: RefName::new(model.repository.default_branch.as_str()),
             archived: false,

@@ -125,7 +125,8 @@ fn holds_end_by_people(scene: &mut Scene, before: Option<&PipelineState>, after:
         let since = hold.since.0 - SKEW_MAX - 1_000;
         let resumed = commands(scene, since).into_iter().any(|(by, verb)| match verb {
             Verb::Resume { environment: named, .. } => {
-                named == environment.name && permission(scene.model.permission_of(&by)) >= Permission::Write
+                named.is_none_or(|named| named == environment.name)
+                    && permission(scene.model.permission_of(&by)) >= Permission::Write
             }
             _ => false,
         });
