@@ -1,17 +1,18 @@
 //! The text of a policy file into a [`Policy`], or into all that is wrong with it.
 //!
-//! Knows every key, its type, range and default. Must never know where the text came from.
+//! Knows every key, its type, range and default; those of `pipeline` stand in rooms of their own. Must never know where
+//! the text came from.
+
+mod calendar;
+mod pipeline;
+mod verify;
 
 use super::reader::{Fields, Keys, Reader, echo};
 use super::yaml::{self, Node, Value};
 use super::*;
 use std::collections::BTreeSet;
 
-const FILE: Keys = Keys {
-    of: "the file",
-    known: &["version", "services", "checks", "risk", "pipeline"],
-    later: &["windows", "freezes"],
-};
+const FILE: Keys = Keys { of: "the file", known: &["version", "services", "checks", "risk", "pipeline"], later: &[] };
 const SERVICE: Keys = Keys { of: "a service", known: &["paths"], later: &["pipeline"] };
 const CHECKS: Keys = Keys { of: "`checks`", known: &["title", "description", "size", "rules"], later: &[] };
 const SIZE: Keys = Keys { of: "`size`", known: &["warn", "fail"], later: &[] };
@@ -20,31 +21,13 @@ const IF: Keys = Keys { of: "`if`", known: &["changed_files"], later: &["labels"
 const REQUIREMENT: Keys = Keys { of: "a requirement", known: &["count", "teams", "users"], later: &[] };
 const RISK: Keys = Keys { of: "`risk`", known: &["bands", "block"], later: &[] };
 const BANDS: Keys = Keys { of: "`bands`", known: &["moderate", "high", "critical"], later: &[] };
-const PIPELINE: Keys = Keys {
-    of: "`pipeline`",
-    known: &["trigger", "environments"],
-    later: &["max_changes", "windows", "freezes", "verify"],
-};
-const TRIGGER: Keys = Keys { of: "`trigger`", known: &["workflow"], later: &["deployment", "repository_dispatch"] };
-const ENVIRONMENT: Keys = Keys {
-    of: "an environment",
-    known: &["name", "approval", "rollout", "bake", "on_failure", "timeout"],
-    later: &["windows", "freezes", "verify", "max_changes"],
-};
-
 const SERVICES_MAX: usize = 100;
-const ENVIRONMENTS_MAX: usize = 20;
 const RULES_MAX: usize = 50;
 const GLOBS_MAX: usize = 100;
 const GLOB_CHARS_MAX: usize = 256;
 const PEOPLE_MAX: usize = 50;
-const STEPS_MAX: usize = 20;
 /// GitHub itself lets at most six people be asked.
 const APPROVALS_MAX: u64 = 6;
-const BAKE_MAX: Span = Span::hours(7 * 24);
-const TIMEOUT_MIN: Span = Span::seconds(10);
-/// GitHub ends a workflow run after 35 days; nobody means to wait that long.
-const TIMEOUT_MAX: Span = Span::hours(3 * 24);
 
 /// What became of a policy file.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,7 +73,7 @@ fn file(r: &mut Reader<'_>, root: &Node, repo: &RepoName) -> Option<Policy> {
     };
     let checks = fields.get("checks").and_then(|node| checks(r, node)).unwrap_or_default();
     let risk = fields.get("risk").and_then(|node| risk(r, node)).unwrap_or_default();
-    let pipeline = fields.get("pipeline").and_then(|node| pipeline(r, node));
+    let pipeline = fields.get("pipeline").and_then(|node| pipeline::pipeline(r, node));
     Some(Policy { services, checks, risk, pipeline })
 }
 
@@ -279,101 +262,12 @@ fn bands(r: &mut Reader<'_>, node: &Node, risk: &mut RiskPolicy) {
     }
 }
 
-fn pipeline(r: &mut Reader<'_>, node: &Node) -> Option<Pipeline> {
-    let fields = r.fields(node, &PIPELINE)?;
-    let workflow = wanted(r, &fields, "trigger", "`pipeline`").and_then(|node| {
-        let trigger = r.fields(node, &TRIGGER)?;
-        let node = match trigger.get("workflow") {
-            None if TRIGGER.later.iter().any(|later| trigger.get(later).is_some()) => return None,
-            _ => wanted(r, &trigger, "workflow", "`trigger`")?,
-        };
-        workflow(r, node)
-    });
-    let environments = wanted(r, &fields, "environments", "`pipeline`").map(|node| environments(r, node));
-    Some(Pipeline::new(workflow?, environments?))
-}
-
-fn workflow(r: &mut Reader<'_>, node: &Node) -> Option<WorkflowFile> {
-    let name = r.text(node, "workflow", 100)?;
-    let stem = name.strip_suffix(".yml").or_else(|| name.strip_suffix(".yaml")).unwrap_or_default();
-    let good = !stem.is_empty() && stem.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-    if !good {
-        r.wrong(
-            node.at,
-            format!(
-                "`workflow` must be the name of a file in `.github/workflows`, for instance `deploy.yml`, without the \
-                 folder, not {}.",
-                echo(name)
-            ),
-        );
-    }
-    good.then(|| WorkflowFile::new(name))
-}
-
-fn environments(r: &mut Reader<'_>, node: &Node) -> Vec<EnvironmentPolicy> {
-    let items = r.list(node, "environments", 1, ENVIRONMENTS_MAX).unwrap_or_default();
-    let mut seen = BTreeSet::new();
-    let mut environments = Vec::new();
-    for item in items {
-        let Some(fields) = r.fields(item, &ENVIRONMENT) else { continue };
-        let name = wanted(r, &fields, "name", "an environment").and_then(|node| {
-            let name =
-                EnvironmentName::new(r.text(node, "name", 255).and_then(|n| r.name(node.at, n, "an environment"))?);
-            if !seen.insert(name.clone()) {
-                r.wrong(node.at, format!("Another environment is called {} too.", echo(name.as_str())));
-            }
-            Some(name)
-        });
-        environments.push(environment(r, &fields, name));
-    }
-    environments
-}
-
-fn environment(r: &mut Reader<'_>, fields: &Fields<'_>, name: Option<EnvironmentName>) -> EnvironmentPolicy {
-    let approval = fields.get("approval").and_then(|node| requirement(r, node));
-    let rollout = fields
-        .get("rollout")
-        .and_then(|node| rollout(r, node))
-        .unwrap_or_else(|| vec![100])
-        .into_iter()
-        .map(Portion::Percent)
-        .collect();
-    let bake = fields.get("bake").and_then(|node| r.span(node, "bake", Span(0), BAKE_MAX)).unwrap_or_default();
-    let choices = [("rollback", OnFailure::Rollback), ("hold", OnFailure::Hold)];
-    let on_failure = fields.get("on_failure").and_then(|node| r.choice(node, "on_failure", &choices));
-    let timeout = fields.get("timeout").and_then(|node| r.span(node, "timeout", TIMEOUT_MIN, TIMEOUT_MAX));
-    EnvironmentPolicy {
-        // A lacking name is a problem, and a policy with a problem is dropped: nobody ever sees the stand-in.
-        name: name.unwrap_or_else(|| EnvironmentName::new("?")),
-        approval,
-        rollout,
-        bake,
-        verify: Vec::new(),
-        windows: Vec::new(),
-        freezes: Vec::new(),
-        supersede: Supersede::default(),
-        when_risk: Vec::new(),
-        on_failure: on_failure.unwrap_or(OnFailure::Rollback),
-        timeout: timeout.unwrap_or(Span::minutes(30)),
-    }
-}
-
-fn rollout(r: &mut Reader<'_>, node: &Node) -> Option<Vec<u8>> {
-    let items = r.list(node, "rollout", 1, STEPS_MAX)?;
-    let mut steps: Vec<u8> = Vec::new();
-    for item in items {
-        let step = r.percent(item, "rollout")?;
-        if let Some(before) = steps.last().filter(|before| **before >= step) {
-            r.wrong(item.at, format!("`rollout` must rise: {step}% stands behind {before}%."));
-        }
-        steps.push(step);
-    }
-    if let Some((last, item)) = steps.last().zip(items.last()).filter(|(last, _)| **last != 100) {
-        r.wrong(item.at, format!("`rollout` must end with `100%`, not {last}%."));
-    }
-    Some(steps)
-}
-
+#[cfg(test)]
+mod calendar_tests;
+#[cfg(test)]
+mod pipeline_tests;
 #[cfg(test)]
 #[path = "parse_tests.rs"]
 mod tests;
+#[cfg(test)]
+mod verify_tests;

@@ -1,23 +1,53 @@
+use super::calendar::FREEZE;
+use super::pipeline::{ENVIRONMENT, PIPELINE, RAISE, ROLLBACK, TRIGGER, WAVE, WHEN_RISK};
+use super::verify::{HTTP, JSON, LIVE, PROMETHEUS, VERIFICATION};
 use super::*;
+
+/// Every mapping of the file, and where the schema has it.
+const ALL: [(&str, &Keys); 22] = [
+    ("", &FILE),
+    ("/$defs/service", &SERVICE),
+    ("/$defs/checks", &CHECKS),
+    ("/$defs/size", &SIZE),
+    ("/$defs/rule", &RULE),
+    ("/$defs/if", &IF),
+    ("/$defs/requirement", &REQUIREMENT),
+    ("/$defs/risk", &RISK),
+    ("/$defs/bands", &BANDS),
+    ("/$defs/pipeline", &PIPELINE),
+    ("/$defs/trigger", &TRIGGER),
+    ("/$defs/rollback", &ROLLBACK),
+    ("/$defs/environment", &ENVIRONMENT),
+    ("/$defs/wave", &WAVE),
+    ("/$defs/when_risk", &WHEN_RISK),
+    ("/$defs/raise", &RAISE),
+    ("/$defs/freeze", &FREEZE),
+    ("/$defs/verification", &VERIFICATION),
+    ("/$defs/http", &HTTP),
+    ("/$defs/json", &JSON),
+    ("/$defs/prometheus", &PROMETHEUS),
+    ("/$defs/live", &LIVE),
+];
 
 fn repo() -> RepoName {
     RepoName::parse("acme/shop").expect("a name")
 }
 
-fn good(text: &str) -> Policy {
+pub(super) fn good(text: &str) -> Policy {
     let parsed = parse(text, POLICY_PATH, &repo());
     assert_eq!(parsed.problems, []);
     parsed.policy.expect("a policy without problems")
 }
 
 /// The problems of a file that says `version: 1` on its first line, as people read them.
-fn told(rest: &str) -> String {
+pub(super) fn told(rest: &str) -> String {
     let parsed = parse(&format!("version: 1\n{rest}"), POLICY_PATH, &repo());
     assert_eq!(parsed.policy, None, "{rest}");
     parsed.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-const STAGING: &str = "pipeline:\n  trigger: { workflow: deploy.yml }\n  environments:\n    - name: staging\n";
+pub(super) const STAGING: &str =
+    "pipeline:\n  trigger: { workflow: deploy.yml }\n  environments:\n    - name: staging\n";
 
 #[test]
 fn the_example_is_a_good_policy_with_every_key() {
@@ -26,8 +56,7 @@ fn the_example_is_a_good_policy_with_every_key() {
     assert_eq!(policy.services.len(), 2);
     let pipeline = policy.pipeline.expect("a pipeline");
     assert_eq!(pipeline.environments.len(), 2);
-    let keys = [FILE, SERVICE, CHECKS, SIZE, RULE, IF, REQUIREMENT, RISK, BANDS, PIPELINE, TRIGGER, ENVIRONMENT];
-    for key in keys.iter().flat_map(|keys| keys.known) {
+    for key in ALL.iter().flat_map(|(_, keys)| keys.known) {
         assert!(text.contains(&format!("{key}:")), "the example lacks `{key}`");
     }
 }
@@ -128,15 +157,17 @@ fn an_unknown_key_is_told_with_its_place_and_the_nearest_right_name() {
 
 #[test]
 fn what_this_version_does_not_carry_out_is_refused_and_never_ignored() {
-    let rest = "pipeline:
+    let rest = "services:
+  api: { pipeline: {} }
+checks:
+  rules:
+    - name: x
+      if: { changed_files: [a], labels: [b] }
+      requires: {}
+pipeline:
   trigger: { deployment: {} }
-  max_changes: 5
   environments:
     - name: production
-      windows: [\"Mon-Fri 09:00-16:00 Europe/Berlin\"]
-      freezes: []
-      verify:
-        - http: { url: \"https://shop.example/healthz\" }
 ";
     insta::assert_snapshot!(told(rest), @"
     plimsoll.yml line 3, column 14: This version of Plimsoll does not carry out `deployment`, so it does not deploy under a policy that asks for it. Take it out, or run a version that has it.
@@ -283,20 +314,7 @@ fn the_schema_knows_the_same_keys() {
         assert_eq!(found, wanted, "{pointer}");
         assert_eq!(object["additionalProperties"], false, "{pointer}");
     };
-    for (pointer, keys) in [
-        ("", &FILE),
-        ("/$defs/service", &SERVICE),
-        ("/$defs/checks", &CHECKS),
-        ("/$defs/size", &SIZE),
-        ("/$defs/rule", &RULE),
-        ("/$defs/if", &IF),
-        ("/$defs/requirement", &REQUIREMENT),
-        ("/$defs/risk", &RISK),
-        ("/$defs/bands", &BANDS),
-        ("/$defs/pipeline", &PIPELINE),
-        ("/$defs/trigger", &TRIGGER),
-        ("/$defs/environment", &ENVIRONMENT),
-    ] {
+    for (pointer, keys) in ALL {
         check(pointer, keys);
     }
 }
@@ -304,8 +322,7 @@ fn the_schema_knows_the_same_keys() {
 #[test]
 fn the_documentation_names_every_key() {
     let docs = include_str!("../../../docs/policy.md");
-    let keys = [FILE, SERVICE, CHECKS, SIZE, RULE, IF, REQUIREMENT, RISK, BANDS, PIPELINE, TRIGGER, ENVIRONMENT];
-    for key in keys.iter().flat_map(|keys| keys.known.iter().chain(keys.later)) {
+    for key in ALL.iter().flat_map(|(_, keys)| keys.known.iter().chain(keys.later)) {
         assert!(docs.contains(&format!("`{key}`")), "docs/policy.md lacks `{key}`");
     }
     for word in paths::GENERATED_FOLDERS.iter().chain(&paths::GENERATED_NAMES).chain(&paths::GENERATED_ENDINGS) {
@@ -320,7 +337,7 @@ mod any_text {
     proptest! {
         #[test]
         fn is_a_policy_or_has_problems(lines in proptest::collection::vec(
-            "(  ){0,4}(- )?(version|services|checks|pipeline|environments|name|rollout|risk|bands|[a-z<&*]{1,3})?:? ?(1|\\[5%\\]|\\{|\\}|&a|\\*a|é|\"|')?", 0..12)) {
+            "(  ){0,4}(- )?(version|services|checks|pipeline|environments|name|rollout|risk|bands|verify|windows|freezes|when_risk|http|[a-z<&*]{1,3})?:? ?(1|\\[5%\\]|\\{|\\}|&a|\\*a|é|\"|')?", 0..12)) {
             let parsed = parse(&lines.join("\n"), POLICY_PATH, &repo());
             prop_assert_eq!(parsed.policy.is_some(), parsed.problems.is_empty());
         }

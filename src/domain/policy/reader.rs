@@ -12,6 +12,8 @@ use crate::domain::problem::Problem;
 const PROBLEMS_MAX: usize = 50;
 /// Characters of somebody's word that are repeated to them.
 const ECHO_CHARS: usize = 60;
+/// Units of lengths of time in milliseconds; `ms` before `m`, which it begins with.
+const SPAN_UNITS: [(&str, u64); 5] = [("ms", 1), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
 /// Characters of a name.
 pub(super) const NAME_CHARS_MAX: usize = 64;
 
@@ -57,6 +59,11 @@ impl<'a> Reader<'a> {
         } else {
             self.untold += 1;
         }
+    }
+
+    /// Whether what is still found wrong is only counted: no need to think about its words.
+    pub(super) fn is_full(&self) -> bool {
+        self.problems.len() >= PROBLEMS_MAX
     }
 
     pub(super) fn good(&self) -> bool {
@@ -145,6 +152,23 @@ impl<'a> Reader<'a> {
         Some(text)
     }
 
+    /// A text of 1 to `most` characters that may have several lines.
+    pub(super) fn lines<'n>(&mut self, node: &'n Node, name: &str, most: usize) -> Option<&'n str> {
+        let Value::Text(text) = &node.value else { return self.mistyped(node, name, "text") };
+        let text = text.trim();
+        let length = text.chars().count();
+        let hidden = |c: char| c != '\n' && c != '\t' && (c.is_control() || is_invisible(c));
+        if text.is_empty() || text.chars().any(hidden) {
+            self.wrong(node.at, format!("`{name}` must be visible characters."));
+            return None;
+        }
+        if length > most {
+            self.wrong(node.at, format!("`{name}` may have at most {most} characters, not {length}."));
+            return None;
+        }
+        Some(text)
+    }
+
     /// A name that is safe everywhere: letters, digits, `.`, `_` and `-`, not starting with `.` or `-`.
     pub(super) fn name(&mut self, at: At, word: &str, of: &str) -> Option<String> {
         let good = word.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
@@ -174,6 +198,39 @@ impl<'a> Reader<'a> {
             self.wrong(node.at, format!("`{name}` must be between {least} and {most}, not {found}."));
         }
         good
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&mut self, node: &Node, name: &str) -> Option<bool> {
+        match node.value {
+            Value::Bool(flag) => Some(flag),
+            _ => self.mistyped(node, name, "`true` or `false`"),
+        }
+    }
+
+    /// Any number.
+    pub(super) fn number(&mut self, node: &Node, name: &str) -> Option<f64> {
+        match node.value {
+            Value::Fraction(x) if x.is_finite() => Some(x),
+            Value::Whole(n) => Some(n as f64),
+            _ => self.mistyped(node, name, "a number"),
+        }
+    }
+
+    /// A part of something, written as a percentage such as `10%` or `2.5%`, up to ten times of it.
+    pub(super) fn share(&mut self, node: &Node, name: &str) -> Option<f64> {
+        let text = match &node.value {
+            Value::Text(text) => text.strip_suffix('%').map(str::trim_end),
+            _ => None,
+        };
+        let digits = text.filter(|text| text.bytes().all(|b| b.is_ascii_digit() || b == b'.'));
+        let found = digits.and_then(|text| text.parse::<f64>().ok());
+        let Some(found) = found else { return self.mistyped(node, name, "a percentage such as `10%`") };
+        if found > 1_000.0 {
+            self.wrong(node.at, format!("`{name}` must be between `0%` and `1000%`, not {}.", shown(node)));
+            return None;
+        }
+        Some(found / 100.0)
     }
 
     /// A number between 0 and 1, both left out.
@@ -213,6 +270,7 @@ impl<'a> Reader<'a> {
             return self.mistyped(node, name, "a length of time such as `30s`, `10m`, `1h30m` or `2d`");
         };
         if found < least || found > most {
+            let [least, most, found] = [least, most, found].map(exactly);
             self.wrong(node.at, format!("`{name}` must be between {least} and {most}, not {found}."));
             return None;
         }
@@ -236,13 +294,18 @@ impl<'a> Reader<'a> {
         good
     }
 
-    fn mistyped<T>(&mut self, node: &Node, name: &str, wanted: &str) -> Option<T> {
+    pub(super) fn mistyped<T>(&mut self, node: &Node, name: &str, wanted: &str) -> Option<T> {
         self.wrong(node.at, format!("`{name}` must be {wanted}, not {}.", shown(node)));
         None
     }
 }
 
-/// Reads `30m`, `1h30m`, `10s`, `2d`; units fall, each at most once. `None` when it is no length of time.
+/// A length of time as it is told to people, those below a second too.
+fn exactly(span: Span) -> String {
+    if (1..1_000).contains(&span.0) { format!("{} ms", span.0) } else { span.to_string() }
+}
+
+/// Reads `30m`, `1h30m`, `10s`, `2d`, `500ms`; units fall, each at most once. `None` when it is no length of time.
 pub(super) fn span(text: &str) -> Option<Span> {
     let mut rest = text;
     let mut total: u64 = 0;
@@ -250,19 +313,13 @@ pub(super) fn span(text: &str) -> Option<Span> {
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let (number, behind) = rest.split_at(digits);
-        let unit_ms = match behind.chars().next()? {
-            'd' => 86_400_000,
-            'h' => 3_600_000,
-            'm' => 60_000,
-            's' => 1_000,
-            _ => return None,
-        };
+        let (unit, unit_ms) = SPAN_UNITS.into_iter().find(|(unit, _)| behind.starts_with(unit))?;
         if unit_ms >= last_unit {
             return None;
         }
         last_unit = unit_ms;
         total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(unit_ms)?)?;
-        rest = &behind[1..];
+        rest = &behind[unit.len()..];
     }
     (last_unit != u64::MAX).then_some(Span(total))
 }
@@ -310,7 +367,10 @@ mod tests {
         assert_eq!(span("1h30m"), Some(Span::minutes(90)));
         assert_eq!(span("2d"), Some(Span::hours(48)));
         assert_eq!(span("0s"), Some(Span(0)));
-        for bad in ["", "5", "m", "30m1h", "1h1h", "-5m", "1.5h", "5 m", "99999999999999999999d", "5µ", "é"] {
+        assert_eq!(span("1m2s500ms"), Some(Span(62_500)));
+        for bad in
+            ["", "5", "m", "30m1h", "1h1h", "-5m", "1.5h", "5 m", "5ms1s", "ms", "99999999999999999999d", "5µ", "é"]
+        {
             assert_eq!(span(bad), None, "{bad}");
         }
     }

@@ -117,6 +117,11 @@ pub(super) fn canonical_zone(name: &str) -> Option<String> {
     zone.iana_name().filter(|canonical| *canonical != "Etc/Unknown").map(str::to_owned)
 }
 
+/// All names of time zones.
+pub(super) fn zone_names() -> Vec<String> {
+    TimeZoneDatabase::bundled().available().map(|name| name.as_str().to_owned()).collect()
+}
+
 /// The moment of a local time in a zone: see [`is_open`] for times that are not or come twice.
 ///
 /// `minutes` may be [`DAY_MINUTES`], the beginning of the next day. `None` past the end of the calendar.
