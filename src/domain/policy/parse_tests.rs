@@ -169,12 +169,10 @@ pipeline:
   environments:
     - name: production
 ";
-    insta::assert_snapshot!(told(rest), @"
-    plimsoll.yml line 3, column 14: This version of Plimsoll does not carry out `deployment`, so it does not deploy under a policy that asks for it. Take it out, or run a version that has it.
-    plimsoll.yml line 4, column 3: This version of Plimsoll does not carry out `max_changes`, so it does not deploy under a policy that asks for it. Take it out, or run a version that has it.
-    plimsoll.yml line 7, column 7: This version of Plimsoll does not carry out `windows`, so it does not deploy under a policy that asks for it. Take it out, or run a version that has it.
-    plimsoll.yml line 8, column 7: This version of Plimsoll does not carry out `freezes`, so it does not deploy under a policy that asks for it. Take it out, or run a version that has it.
-    plimsoll.yml line 9, column 7: This version of Plimsoll does not carry out `verify`, so it does not deploy under a policy that asks for it. Take it out, or run a version that has it.
+    insta::assert_snapshot!(told(rest), @r"
+    plimsoll.yml line 3, column 10: This version of Plimsoll does not carry out `pipeline`, so it does not deploy under a policy that asks for it. Take it out, or run a version that has it.
+    plimsoll.yml line 7, column 33: This version of Plimsoll does not carry out `labels`, so it does not deploy under a policy that asks for it. Take it out, or run a version that has it.
+    plimsoll.yml line 10, column 14: This version of Plimsoll does not carry out `deployment`, so it does not deploy under a policy that asks for it. Take it out, or run a version that has it.
     ");
 }
 

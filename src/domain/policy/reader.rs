@@ -204,7 +204,7 @@ impl<'a> Reader<'a> {
     pub(super) fn flag(&mut self, node: &Node, name: &str) -> Option<bool> {
         match node.value {
             Value::Bool(flag) => Some(flag),
-            _ => self.mistyped(node, name, "`true` or `false`"),
+            _ => self.mistyped(node, name, "`true` or `false`, without quotes"),
         }
     }
 

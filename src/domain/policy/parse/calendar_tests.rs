@@ -24,7 +24,16 @@ fn windows_are_read_as_people_write_them() {
         "* 08:00-20:00 America/Argentina/Buenos_Aires",
         "Tue-Tue 01:00-02:00 UTC",
     ];
-    insta::assert_snapshot!(windows.map(read).join("\n"), @"");
+    insta::assert_snapshot!(windows.map(read).join("\n"), @r"
+    M...... 540-960 Europe/Berlin
+    MTWTF.. 540-990 Europe/Berlin
+    M.W.F.. 0-1440 UTC
+    M....SS 1320-240 Asia/Kolkata
+    MT...S. 600-720 UTC
+    MTWTFSS 480-0 Australia/Adelaide
+    MTWTFSS 480-1200 America/Argentina/Buenos_Aires
+    .T..... 60-120 UTC
+    ");
 }
 
 #[test]
@@ -53,7 +62,23 @@ fn what_is_wrong_with_a_window_is_told() {
         - {{ days: Mon }}
 "
     );
-    insta::assert_snapshot!(told(&rest), @"");
+    insta::assert_snapshot!(told(&rest), @r"
+    plimsoll.yml line 7, column 11: `Mon-Fri 09:00-16:00` lacks its time zone. Write it behind, for instance `Europe/Berlin` or `UTC`.
+    plimsoll.yml line 8, column 11: A window must be days, times and a zone, as `Mon-Fri 09:00-16:00 Europe/Berlin`, not `Mon-Fri 09:00 - 16:00 UTC`.
+    plimsoll.yml line 9, column 11: `weekdays` are no days: write `Mon`, `Mon-Fri`, `Mon,Wed,Fri`, `Sat-Mon` or `daily`.
+    plimsoll.yml line 10, column 11: `Mon-Fry` are no days: write `Mon`, `Mon-Fri`, `Mon,Wed,Fri`, `Sat-Mon` or `daily`.
+    plimsoll.yml line 10, column 11: `9-17` are no times: write `09:00-16:00`; the end may be `24:00` or be on the next day.
+    plimsoll.yml line 11, column 11: `24:00-02:00` are no times: write `09:00-16:00`; the end may be `24:00` or be on the next day.
+    plimsoll.yml line 12, column 11: `09:00-25:00` are no times: write `09:00-16:00`; the end may be `24:00` or be on the next day.
+    plimsoll.yml line 13, column 11: `09:60-10:00` are no times: write `09:00-16:00`; the end may be `24:00` or be on the next day.
+    plimsoll.yml line 14, column 11: `09:00-09:00` ends where it begins. The whole day is `00:00-24:00`.
+    plimsoll.yml line 15, column 11: `Berlin` is not a time zone such as `Europe/Berlin` or `UTC`. Did you mean `Europe/Berlin`?
+    plimsoll.yml line 16, column 11: `Europe/Berlim` is not a time zone such as `Europe/Berlin` or `UTC`. Did you mean `Europe/Berlin`?
+    plimsoll.yml line 17, column 11: `CEST` is not a time zone such as `Europe/Berlin` or `UTC`. Did you mean `CET`?
+    plimsoll.yml line 18, column 11: `../../etc/passwd` is not a time zone such as `Europe/Berlin` or `UTC`.
+    plimsoll.yml line 19, column 11: `windows` must be text, not the number 5.
+    plimsoll.yml line 20, column 11: `windows` must be text, not a mapping.
+    ");
 }
 
 #[test]
@@ -71,7 +96,13 @@ fn freezes_are_read_by_day_by_minute_and_by_moment() {
         let at = |at: Timestamp| windows::shown(at, "UTC");
         format!("{} to {}, {}, {}, {:?}", at(freeze.from), at(freeze.to), freeze.zone, freeze.reason, freeze.pass)
     });
-    insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"), @"");
+    insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"), @r"
+    Sat 2026-12-19 23:00 UTC to Sat 2027-01-02 23:00 UTC, Europe/Berlin, holidays, Some(Low)
+    Thu 2026-12-24 00:00 UTC to Fri 2026-12-25 00:00 UTC, UTC, freeze, None
+    Sun 2026-12-20 12:30 UTC to Sun 2026-12-20 18:30 UTC, Asia/Kolkata, freeze, None
+    Sun 2026-12-20 18:00 UTC to Mon 2026-12-21 02:00 UTC, UTC, freeze, Some(High)
+    Sun 2026-12-20 18:00 UTC to Mon 2026-12-21 01:00 UTC, UTC, freeze, None
+    ");
 }
 
 #[test]
@@ -87,7 +118,21 @@ fn what_is_wrong_with_a_freeze_is_told() {
         - {{ from: 2026-12-20, to: 2026-12-21, zone: Berlin, pass: critical, reason: '', until: x }}
 "
     );
-    insta::assert_snapshot!(told(&rest), @"");
+    insta::assert_snapshot!(told(&rest), @r"
+    plimsoll.yml line 7, column 11: `to` is missing: a freeze needs it.
+    plimsoll.yml line 8, column 35: `to` must be after `from`: this freeze never holds.
+    plimsoll.yml line 9, column 41: `to` must be after `from`: this freeze never holds.
+    plimsoll.yml line 10, column 19: `from` must be a day such as `2026-12-20`, a time such as `2026-12-20 18:00`, or a moment such as `2026-12-20T18:00:00+01:00`, not `2026-02-30`.
+    plimsoll.yml line 10, column 35: `to` must be text, not the number 20261220.
+    plimsoll.yml line 11, column 19: `from` must be a day such as `2026-12-20`, a time such as `2026-12-20 18:00`, or a moment such as `2026-12-20T18:00:00+01:00`, not `20. Dezember`.
+    plimsoll.yml line 11, column 37: `to` must be a day such as `2026-12-20`, a time such as `2026-12-20 18:00`, or a moment such as `2026-12-20T18:00:00+01:00`, not `2026-12-20T18`.
+    plimsoll.yml line 12, column 19: `from` must be a day such as `2026-12-20`, a time such as `2026-12-20 18:00`, or a moment such as `2026-12-20T18:00:00+01:00`, not `2026-12-20T18:00:00`.
+    plimsoll.yml line 12, column 46: `to` must be a day such as `2026-12-20`, a time such as `2026-12-20 18:00`, or a moment such as `2026-12-20T18:00:00+01:00`, not `2026-12-20T18:00:00+01:00[Europe/London]`.
+    plimsoll.yml line 13, column 53: `Berlin` is not a time zone such as `Europe/Berlin` or `UTC`. Did you mean `Europe/Berlin`?
+    plimsoll.yml line 13, column 67: `pass` must be `low` or `moderate` or `high`, not `critical`.
+    plimsoll.yml line 13, column 85: `reason` must be one line of visible characters.
+    plimsoll.yml line 13, column 89: Unknown key `until`. A freeze may have `from`, `to`, `zone`, `reason`, `pass`.
+    ");
 }
 
 #[test]

@@ -115,11 +115,41 @@ fn what_is_wrong_with_a_pipeline_is_told_in_its_place() {
       when_risk: { high: { bake: 30d } }
   rollbacks: {}
 ";
-    insta::assert_snapshot!(told(rest), @"");
+    insta::assert_snapshot!(told(rest), @r"
+    plimsoll.yml line 4, column 16: `max_changes` must be between 1 and 1000, not 0.
+    plimsoll.yml line 5, column 18: `/migrations` is not a path pattern: paths begin at the top of the repository, without `/` or `./`.
+    plimsoll.yml line 6, column 25: `artifact` may hold `{sha}` and `{service}`, no other braces: `build/{commit}`.
+    plimsoll.yml line 6, column 51: `within` must be between 1 h and 400 d, not 5 min.
+    plimsoll.yml line 6, column 55: Unknown key `artefact`. Did you mean `artifact`?
+    plimsoll.yml line 7, column 15: `hold_check` must be `true` or `false`, without quotes, not `yes`.
+    plimsoll.yml line 10, column 21: `rollout` must be all percentages or all waves (`wave: name`), not both.
+    plimsoll.yml line 11, column 18: `supersede` must be `wait` or `abort`, not `abot`. Did you mean `abort`?
+    plimsoll.yml line 13, column 39: Another wave is called `EU` too.
+    plimsoll.yml line 13, column 53: `.x` cannot be the name of a wave: write 1 to 64 letters, digits, `.`, `_` or `-`, beginning with a letter, digit or `_`.
+    plimsoll.yml line 15, column 31: `wave` is missing: a wave needs it.
+    plimsoll.yml line 15, column 33: Unknown key `waves`. Did you mean `wave`?
+    plimsoll.yml line 18, column 20: Unknown key `low`. `when_risk` may have `moderate`, `high`, `critical`.
+    plimsoll.yml line 18, column 48: `approvals` needs an `approval` in the environment: it says who is asked.
+    plimsoll.yml line 18, column 71: `bake` (10 min) must not be below what lower risk needs (1 h).
+    plimsoll.yml line 21, column 43: `approvals` (1) must not be below what lower risk needs (2).
+    plimsoll.yml line 21, column 54: `high` raises nothing: write more `approvals` or a longer `bake` than lower risk needs.
+    plimsoll.yml line 21, column 95: 3 people are asked for, but `approval` names only 2.
+    plimsoll.yml line 23, column 30: `moderate` raises nothing: write more `approvals` or a longer `bake` than lower risk needs.
+    plimsoll.yml line 23, column 64: `critical` raises nothing: write more `approvals` or a longer `bake` than lower risk needs.
+    plimsoll.yml line 23, column 76: Unknown key `approval`. Did you mean `approvals`?
+    plimsoll.yml line 25, column 7: Unknown key `max_changes`. An environment may have `name`, `approval`, `rollout`, `bake`, `supersede`, `when_risk`, `windows`, `freezes`, `verify`, `on_failure`, `timeout`.
+    plimsoll.yml line 26, column 34: `bake` must be between 0 s and 7 d, not 30 d.
+    plimsoll.yml line 27, column 3: Unknown key `rollbacks`. Did you mean `rollback`?
+    ");
 }
 
 #[test]
 fn an_artifact_must_have_a_name_that_github_takes() {
     let artifact = |name: &str| told(&format!("{STAGING}  rollback: {{ artifact: '{name}' }}\n"));
-    insta::assert_snapshot!([artifact("a/b"), artifact("{tag}"), artifact("{sha"), artifact("x*")].join("\n"), @"");
+    insta::assert_snapshot!([artifact("a/b"), artifact("{tag}"), artifact("{sha"), artifact("x*")].join("\n"), @r#"
+    plimsoll.yml line 6, column 25: No artifact can be called `a/b`: GitHub allows none of `"<>:|*?\/`.
+    plimsoll.yml line 6, column 25: `artifact` may hold `{sha}` and `{service}`, no other braces: `{tag}`.
+    plimsoll.yml line 6, column 25: `artifact` may hold `{sha}` and `{service}`, no other braces: `{sha`.
+    plimsoll.yml line 6, column 25: No artifact can be called `x*`: GitHub allows none of `"<>:|*?\/`.
+    "#);
 }

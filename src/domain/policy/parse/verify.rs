@@ -68,8 +68,8 @@ pub(super) fn verifications(r: &mut Reader<'_>, node: &Node) -> Vec<Verification
     // Made only when all given names are known, so that they stay free.
     for verification in found.iter_mut().filter(|verification| verification.name.is_empty()) {
         let made = made_name(&verification.probe);
-        let free = (2..).map(|n| format!("{made} {n}")).find(|name| !names.contains(name));
-        let name = if names.contains(&made) { free.unwrap_or_default() } else { made };
+        let candidates = std::iter::once(made.clone()).chain((2..).map(|n| format!("{made} {n}")));
+        let Some(name) = candidates.into_iter().find(|name| !names.contains(name)) else { continue };
         names.insert(name.clone());
         verification.name = name;
     }
@@ -241,7 +241,9 @@ fn url(r: &mut Reader<'_>, node: &Node, name: &str) -> Option<String> {
     let text = r.text(node, name, URL_CHARS_MAX)?;
     let problem = url_problem(text);
     if let Some(why) = problem {
-        r.wrong(node.at, format!("`{name}` cannot be {}: {why}.", echo(text)));
+        // What may be a password is not repeated on GitHub's pages.
+        let which = if text.contains('@') { "this address".to_owned() } else { echo(text) };
+        r.wrong(node.at, format!("`{name}` cannot be {which}: {why}."));
     }
     problem.is_none().then(|| text.to_owned())
 }
@@ -259,7 +261,7 @@ fn url_problem(url: &str) -> Option<&'static str> {
     }
     let place = behind.split(['/', '?', '#']).next().unwrap_or_default();
     if place.contains('@') {
-        return Some("a user name or password does not belong into the policy, which everybody can read");
+        return Some("a user name or password does not belong in a file that so many can read");
     }
     let (host, port) = match place.rfind(':').filter(|at| !place[*at..].contains(']')) {
         Some(at) => (&place[..at], Some(&place[at + 1..])),

@@ -151,7 +151,35 @@ fn what_is_wrong_with_a_verification_is_told() {
         - prometheus: {{ query: up, below: low, by: 10% }}
 "
     );
-    insta::assert_snapshot!(told(&rest.replace(".inf", "[1]")), @"");
+    insta::assert_snapshot!(told(&rest.replace(".inf", "[1]")), @r"
+    plimsoll.yml line 7, column 11: A verification must have `http`, `prometheus`, `workflow`, `check` or `live`.
+    plimsoll.yml line 8, column 11: Unknown key `htpp`. Did you mean `http`?
+    plimsoll.yml line 8, column 11: A verification must have `http`, `prometheus`, `workflow`, `check` or `live`.
+    plimsoll.yml line 9, column 18: A verification asks one thing: `workflow` and `check` must be two items of the list.
+    plimsoll.yml line 11, column 17: `url` is missing: `http` needs it.
+    plimsoll.yml line 11, column 27: `expect` must be between 100 and 599, not 20.
+    plimsoll.yml line 11, column 37: `equals` is missing: `json` needs it.
+    plimsoll.yml line 11, column 48: `pointer` must be a JSON pointer such as `/status` (`~` is `~0`, `/` in a name `~1`), not `status`.
+    plimsoll.yml line 11, column 73: `latency_below` must be between 1 ms and 1 min, not 2 min.
+    plimsoll.yml line 12, column 51: `latency_below` must be between 1 ms and 1 min, not 0 s.
+    plimsoll.yml line 12, column 72: `pointer` must be a JSON pointer such as `/status` (`~` is `~0`, `/` in a name `~1`), not `/a~2`.
+    plimsoll.yml line 12, column 86: `equals` must be text, not a list.
+    plimsoll.yml line 14, column 18: `every` must be between 1 s and 1 h, not 500 ms.
+    plimsoll.yml line 15, column 22: `successes` must be between 1 and 100, not 0.
+    plimsoll.yml line 16, column 29: `failures_allowed` must be between 0 and 100, not 101.
+    plimsoll.yml line 17, column 20: `no_data` must be `inconclusive` or `success` or `failure`, not `fail`.
+    plimsoll.yml line 18, column 20: `dry_run` must be `true` or `false`, without quotes, not `true`.
+    plimsoll.yml line 20, column 17: Another verification here is called `x` too.
+    plimsoll.yml line 21, column 21: `workflow` must be the name of a file in `.github/workflows`, for instance `deploy.yml`, without the folder, not `.github/workflows/smoke.yml`.
+    plimsoll.yml line 22, column 17: `url` is missing: `live` needs it.
+    plimsoll.yml line 23, column 23: `query` is missing: `prometheus` needs it.
+    plimsoll.yml line 23, column 23: `prometheus` must say what is good: `below`, `above` or `worse`.
+    plimsoll.yml line 24, column 32: `query` must be visible characters.
+    plimsoll.yml line 24, column 43: `below` must be a number, not a list.
+    plimsoll.yml line 24, column 54: `over` must be between 10 s and 1 d, not 1 s.
+    plimsoll.yml line 25, column 43: `below` must be a number, not `low`.
+    plimsoll.yml line 25, column 52: `by` belongs to `worse: higher` or `worse: lower`, which is not here.
+    ");
     let rest = format!(
         "{STAGING}      verify:
         - prometheus: {{ query: up, below: 1, above: 2 }}
@@ -164,7 +192,17 @@ fn what_is_wrong_with_a_verification_is_told() {
 ",
         "x".repeat(4_001)
     );
-    insta::assert_snapshot!(told(&rest), @"");
+    insta::assert_snapshot!(told(&rest), @r"
+    plimsoll.yml line 7, column 23: `prometheus` may say one of `below`, `above` and `worse`, not several.
+    plimsoll.yml line 8, column 43: `worse` needs `by` (such as `10%`), `at_least` or both: how much worse is too much.
+    plimsoll.yml line 9, column 43: `worse` must be `higher` or `lower`, not `bigger`. Did you mean `higher`?
+    plimsoll.yml line 9, column 55: `by` must be a percentage such as `10%`, not the number 0.1.
+    plimsoll.yml line 10, column 54: `by` must be a percentage such as `10%`, not `-5%`.
+    plimsoll.yml line 10, column 69: `at_least` must not be below 0: -1.
+    plimsoll.yml line 11, column 54: `by` must be between `0%` and `1000%`, not `2000%`.
+    plimsoll.yml line 12, column 54: `server` must be where Prometheus is, without `?` and `#`.
+    plimsoll.yml line 13, column 32: `query` may have at most 4000 characters, not 4001.
+    ");
 }
 
 #[test]
@@ -187,7 +225,23 @@ fn an_address_must_be_plain() {
         "https://?x",
     ];
     let lines: String = urls.iter().map(|url| format!("        - http: {{ url: \"{url}\" }}\n")).collect();
-    insta::assert_snapshot!(told(&format!("{STAGING}      verify:\n{lines}")), @"");
+    insta::assert_snapshot!(told(&format!("{STAGING}      verify:\n{lines}")), @r"
+    plimsoll.yml line 7, column 24: `url` cannot be `ftp://x`: it must begin with `https://` or `http://`.
+    plimsoll.yml line 8, column 24: `url` cannot be `shop.example/healthz`: it must begin with `https://` or `http://`.
+    plimsoll.yml line 9, column 24: `url` cannot be `https://`: it names no host.
+    plimsoll.yml line 10, column 24: `url` cannot be `https:///x`: it names no host.
+    plimsoll.yml line 11, column 24: `url` cannot be this address: a user name or password does not belong in a file that so many can read.
+    plimsoll.yml line 12, column 24: `url` cannot be this address: it must be letters, digits and signs of ASCII without blanks; write others as `%20`, and hosts as `xn--`.
+    plimsoll.yml line 13, column 24: `url` cannot be `https://shop example/`: it must be letters, digits and signs of ASCII without blanks; write others as `%20`, and hosts as `xn--`.
+    plimsoll.yml line 14, column 24: `url` cannot be `https://bücher.example/`: it must be letters, digits and signs of ASCII without blanks; write others as `%20`, and hosts as `xn--`.
+    plimsoll.yml line 15, column 24: `url` cannot be `https://shop.example:0/`: its port is not between 1 and 65535.
+    plimsoll.yml line 16, column 24: `url` cannot be `https://shop.example:x/`: its port is not between 1 and 65535.
+    plimsoll.yml line 17, column 24: `url` cannot be `https://shop.example:99999`: its port is not between 1 and 65535.
+    plimsoll.yml line 18, column 24: `url` cannot be `https://[::g]/`: it names no host.
+    plimsoll.yml line 19, column 24: `url` cannot be `https://a:b:c/`: it names no host.
+    plimsoll.yml line 20, column 24: `url` cannot be `https://..`: it names no host.
+    plimsoll.yml line 21, column 24: `url` cannot be `https://?x`: it names no host.
+    ");
     let long = format!("https://x/{}", "a".repeat(2_000));
     assert!(
         told(&format!("{STAGING}      verify: [{{ live: {{ url: '{long}' }} }}]\n"))
