@@ -269,7 +269,7 @@ fn url_problem(url: &str) -> Option<&'static str> {
     };
     let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let good_host = match inner {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        Some(address) => address.contains(':') && address.bytes().all(|b| b.is_ascii_hexdigit() || b":.".contains(&b)),
         None => {
             host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)) && host.bytes().any(|b| b != b'.')
         }
