@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Version of the snapshot's shape. A lane that was written by a newer version is refused, never guessed at.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// A lane as it is kept at rest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -106,6 +106,7 @@ pub fn decide(state: &State, event: &Event, facts: &Facts, now: Timestamp) -> De
             let mut forwards: Vec<(Subject, Event)> =
                 said.answers.iter().filter_map(|answer| answered(&next, answer)).collect();
             forwards.extend(moved(state, &next));
+            forwards.extend(held(state, &next));
             Decision { next: State::Pipeline(next), acts: said.acts, forwards, wake_at, notes: said.notes }
         }
     }
@@ -137,6 +138,42 @@ fn moved(before: &PipelineState, after: &PipelineState) -> Vec<(Subject, Event)>
         forwards.push((lane, Event::Signal(signal)));
     }
     forwards
+}
+
+/// Tells the repository what keeps the pipeline, when that changed.
+fn held(before: &PipelineState, after: &PipelineState) -> Option<(Subject, Event)> {
+    let lines = |state: &PipelineState| -> Vec<String> { state.blocks.iter().map(view::status::block).collect() };
+    let holds = lines(after);
+    if lines(before) == holds {
+        return None;
+    }
+    let lane = Subject::Repository { repo: after.repo.clone() };
+    Some((lane, Event::Signal(Signal::HoldsChanged { service: after.service.clone(), holds })))
+}
+
+/// Reads a lane as any format up to today's wrote it.
+///
+/// # Errors
+/// Why it cannot be read: it is no JSON, of a newer format, or not as its format has it.
+pub fn read(snapshot: &[u8]) -> Result<Lane, String> {
+    #[derive(Deserialize)]
+    struct Head {
+        format: u32,
+    }
+    let wrong = |e: serde_json::Error| format!("the state cannot be read: {e}");
+    let head: Head = serde_json::from_slice(snapshot).map_err(wrong)?;
+    match head.format {
+        FORMAT => serde_json::from_slice(snapshot).map_err(wrong),
+        newer if newer > FORMAT => Err(format!("the state has format {newer}, this version knows {FORMAT}")),
+        _ => {
+            let mut lane: serde_json::Value = serde_json::from_slice(snapshot).map_err(wrong)?;
+            lane["format"] = FORMAT.into();
+            if let Some(pipeline) = lane["state"]["pipeline"].as_object_mut() {
+                super::release::upgrade::from_1(pipeline);
+            }
+            serde_json::from_value(lane).map_err(wrong)
+        }
+    }
 }
 
 /// The newest release that carries each pull request.

@@ -5,7 +5,7 @@
 use super::ports::{
     Arrival, ArrivalId, ClaimedLane, Clock, GitHub, GitHubError, Holder, Source, Store, StoreError, TurnCommit,
 };
-use crate::domain::decide::{self, FORMAT, Lane};
+use crate::domain::decide::{self, Lane};
 use crate::domain::effect::{Effect, Work};
 use crate::domain::event::Event;
 use crate::domain::facts::{Absence, Fact, Facts, Need};
@@ -202,15 +202,7 @@ struct Gathered {
 
 /// Reads a snapshot; one that a newer version of the program wrote is refused.
 pub fn read_lane(state: &[u8]) -> Result<Lane, String> {
-    #[derive(serde::Deserialize)]
-    struct Head {
-        format: u32,
-    }
-    let head: Head = serde_json::from_slice(state).map_err(|e| format!("the state cannot be read: {e}"))?;
-    if head.format > FORMAT {
-        return Err(format!("the state has format {}, this version knows {FORMAT}", head.format));
-    }
-    serde_json::from_slice(state).map_err(|e| format!("the state cannot be read: {e}"))
+    decide::read(state)
 }
 
 fn read(state: &[u8]) -> Result<Lane, Failure> {

@@ -7,7 +7,7 @@ use crate::domain::event::{Change, Plan};
 use crate::domain::facts::{Absence, ChangedFiles, CommitSnapshot, FileStatus, Person, Review};
 use crate::domain::policy::paths::touched_services;
 use crate::domain::policy::{POLICY_PATH, parse, rules};
-use crate::domain::release::gate::co_authors;
+use crate::domain::release::eyes::co_authors;
 use crate::domain::risk::{self, Judgement};
 
 /// What must be known to judge, given what is known already.

@@ -2,36 +2,49 @@
 //!
 //! Knows the order of environments. Must never wait: what cannot go on now is woken for.
 
-use super::gate::{Gate, gate};
+use super::gate::{conditions, is_open};
+use super::rollback::abort;
 use super::rollout::{self, At};
 use super::*;
+use crate::domain::event::Reverted;
+use crate::domain::policy::Supersede;
 
 /// Makes a release of a merged change and lets it begin with the first environment.
 pub fn deliver(state: &mut PipelineState, sha: Sha, change: Change, plan: Plan, now: Timestamp, said: &mut Said) {
     state.adopt_order(&plan);
     state.last_number += 1;
     let number = ReleaseNumber(state.last_number);
-    let stages = plan.pipeline.environments.iter().map(|policy| Stage {
-        policy: policy.clone(),
-        deployment: None,
-        url: None,
-        phase: StagePhase::Ahead,
-    });
-    let release = Release {
-        number,
-        sha,
-        purpose: Purpose::Delivery,
-        changes: vec![change],
-        stages: stages.collect(),
-        plan,
-        created_at: now,
-        asked: None,
-    };
-    let first = release.stages.first().map(|s| s.policy.name.clone());
-    said.notes.push(format!("release {number} of {} is {}", state.service, release.sha.short()));
+    let stages: Vec<Stage> =
+        plan.pipeline.environments.iter().map(|policy| Stage::new(policy.clone(), StagePhase::Ahead)).collect();
+    let first = stages.first().map(|s| s.policy.name.clone());
+    said.notes.push(format!("release {number} of {} is {}", state.service, sha.short()));
+    take_back(state, &change, said);
+    let mut release = Release::new(number, sha, Purpose::Delivery, plan, now);
+    release.changes = vec![change];
+    release.stages = stages;
     state.releases.insert(number, release);
     if let Some(first) = first {
         become_candidate(state, number, &first, now, said);
+    }
+}
+
+/// Remembers what a merged change took back.
+pub fn take_back(state: &mut PipelineState, change: &Change, said: &mut Said) {
+    for reverted in &change.reverts {
+        let pull = match reverted {
+            Reverted::Pull(pull) => Some(*pull),
+            Reverted::Commit(sha) => {
+                let known = state.releases.values().flat_map(|release| &release.changes);
+                known.into_iter().find(|known| known.sha == *sha).map(|known| known.pull)
+            }
+        };
+        let Some(pull) = pull.filter(|pull| *pull != change.pull) else { continue };
+        said.notes.push(format!("#{} takes #{pull} back", change.pull));
+        state.reverted.insert(pull, change.pull);
+        // The lowest numbers are the oldest.
+        while state.reverted.len() > REVERTED_KEPT {
+            state.reverted.pop_first();
+        }
     }
 }
 
@@ -53,16 +66,9 @@ pub fn request(state: &mut PipelineState, wish: Wish, now: Timestamp, said: &mut
     let policy = plan.pipeline.environment(&environment).map(|(_, policy)| policy.clone())?;
     state.last_number += 1;
     let number = ReleaseNumber(state.last_number);
-    let release = Release {
-        number,
-        sha,
-        purpose: Purpose::Requested { by, reason },
-        changes: Vec::new(),
-        plan,
-        created_at: now,
-        asked: Some(asked),
-        stages: vec![Stage { policy, deployment: None, url: None, phase: StagePhase::Ahead }],
-    };
+    let mut release = Release::new(number, sha, Purpose::Requested { by, reason }, plan, now);
+    release.asked = Some(asked);
+    release.stages = vec![Stage::new(policy, StagePhase::Ahead)];
     state.releases.insert(number, release);
     become_candidate(state, number, &environment, now, said);
     Some(number)
@@ -85,14 +91,7 @@ pub fn become_candidate(
         supersede(state, number, name, by, said);
         return;
     }
-    let replaced: Vec<ReleaseNumber> = state
-        .releases
-        .values()
-        .filter(|r| r.number != number && !r.is_rollback())
-        .filter(|r| r.stage(name).is_some_and(|s| matches!(s.phase, StagePhase::Waiting { .. })))
-        .map(|r| r.number)
-        .collect();
-    for old in replaced {
+    for old in replaced_by(state, number, name) {
         supersede(state, old, name, number, said);
         if !delivery {
             continue;
@@ -105,8 +104,32 @@ pub fn become_candidate(
         }
     }
     if let Some(stage) = state.stage_mut(number, name) {
-        stage.phase = StagePhase::Waiting { since: now, approvals: Vec::new() };
+        stage.phase = StagePhase::Waiting { since: now };
     }
+}
+
+/// Which waiting releases a candidate takes the place of, newest first.
+///
+/// All of them, but where the policy bounds what one release may bring: then only as many of the newest as fit, and
+/// the candidate waits behind the rest. What was reverted goes whatever the bound: nobody wants it any more.
+fn replaced_by(state: &PipelineState, number: ReleaseNumber, name: &EnvironmentName) -> Vec<ReleaseNumber> {
+    let Some(release) = state.releases.get(&number) else { return Vec::new() };
+    let delivery = matches!(release.purpose, Purpose::Delivery);
+    let max = release.plan.pipeline.max_changes.filter(|_| delivery).map_or(usize::MAX, |max| max as usize);
+    let mut brought = release.changes.len();
+    let mut fits = true;
+    let mut replaced = Vec::new();
+    for (old, _) in state.waiting(name).into_iter().rev().filter(|(r, _)| r.number != number && !r.is_rollback()) {
+        let unwanted = old.changes.iter().any(|change| {
+            state.reverted.get(&change.pull).is_some_and(|by| release.changes.iter().any(|new| new.pull == *by))
+        });
+        fits = fits && brought + old.changes.len() <= max;
+        if fits || unwanted {
+            brought += old.changes.len();
+            replaced.push(old.number);
+        }
+    }
+    replaced
 }
 
 fn supersede(
@@ -120,25 +143,35 @@ fn supersede(
     for stage in &mut release.stages {
         if stage.policy.name == *name || matches!(stage.phase, StagePhase::Ahead) {
             stage.phase = StagePhase::Superseded { by };
+            stage.conditions.clear();
         }
     }
     said.notes.push(format!("release {number} is superseded by {by} in {name}"));
-    if let Some(asked) = release.asked.clone() {
-        said.answers.push((
-            asked,
-            Answer::Final(format!("Release {number} was superseded by release {by} before it started in {name}.")),
-        ));
-    }
+    let asked = release.asked.clone();
+    said.tell(asked.as_ref(), || format!("Release {number} was superseded by release {by} before it started in {name}."));
 }
 
 /// Writes that a rollout succeeded: it is live, and good to come back to.
 pub fn succeed(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut Said) {
     let Some(release) = state.releases.get(&at.release) else { return };
     let (sha, purpose, asked) = (release.sha.clone(), release.purpose.clone(), release.asked.clone());
+    // Judged before it counts as live: what it brings is measured against what was live until now.
+    let mended: Vec<u64> = state
+        .blocks
+        .iter()
+        .filter(|block| block.owner == Owner::Automation && block.environment.as_ref() == Some(&at.environment))
+        .filter(|block| block.culprit.is_some_and(|c| content::brings_revert_of(state, release, &at.environment, c)))
+        .map(|block| block.number)
+        .collect();
+    if !mended.is_empty() && !release.is_rollback() {
+        state.blocks.retain(|block| !mended.contains(&block.number));
+        said.notes.push(format!("the hold of {} ended: its culprit was reverted", at.environment));
+    }
     if let Some(stage) = state.stage_mut(at.release, &at.environment) {
         stage.phase = StagePhase::Succeeded { at: now };
     }
     let environment = state.environment_mut(&at.environment);
+    environment.drift = None;
     match purpose {
         Purpose::Delivery | Purpose::Requested { .. } => {
             let live = Live { release: at.release, sha: sha.clone(), at: now };
@@ -156,46 +189,103 @@ pub fn succeed(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut Sa
         }
     }
     said.notes.push(format!("release {} is live in {}", at.release, at.environment));
-    if let Some(asked) = asked {
-        said.answers.push((
-            asked,
-            Answer::Final(format!("✅ Release {} (`{}`) is live in {}.", at.release, sha.short(), at.environment)),
-        ));
-    }
+    said.tell(asked.as_ref(), || format!("✅ Release {} (`{}`) is live in {}.", at.release, sha.short(), at.environment));
 }
 
-/// Starts whatever may start now, environment by environment.
+/// Starts whatever may start now, environment by environment, and writes down what is in the way of the rest.
 pub fn settle(state: &mut PipelineState, now: Timestamp, said: &mut Said) {
+    block::expire(state, now, said);
     rollout::time_passed(state, now, said);
     let names: Vec<EnvironmentName> = state.environments.iter().map(|e| e.name.clone()).collect();
     for name in names {
-        if state.rolling(&name).is_some() {
+        go_on(state, &name, now, said);
+        give_way(state, &name, now, said);
+        start_next(state, &name, now, said);
+    }
+    protection::answer(state, now, said);
+    state.forget_old();
+}
+
+/// Enters the next step of a rollout whose gate is open.
+fn go_on(state: &mut PipelineState, name: &EnvironmentName, now: Timestamp, said: &mut Said) {
+    let Some((release, stage)) = state.rolling(name) else { return };
+    let Some(Rollout { step, phase: StepPhase::Between { .. }, .. }) = stage.rollout() else { return };
+    let (next, number) = (step + 1, release.number);
+    let judged = conditions(state, release, stage, now);
+    if is_open(&judged) {
+        rollout::dispatch(state, &At { release: number, environment: name.clone() }, next, now, said);
+    } else if let Some(stage) = state.stage_mut(number, name) {
+        stage.conditions = judged;
+    }
+}
+
+/// Stops a rollout for a newer release that could start, where the policy says so.
+fn give_way(state: &mut PipelineState, name: &EnvironmentName, now: Timestamp, said: &mut Said) {
+    let Some((rolling, _)) = state.rolling(name).filter(|(rolling, _)| !rolling.is_rollback()) else { return };
+    let Some((newer, stage)) = state.candidate(name) else { return };
+    let wanted = matches!(newer.purpose, Purpose::Delivery) && stage.policy.supersede == Supersede::Abort;
+    if !wanted || newer.number < rolling.number {
+        return;
+    }
+    let judged = conditions(state, newer, stage, now);
+    if judged.iter().all(|condition| condition.met || condition.gate == GateName::Order) {
+        let (by, old) = (newer.number, rolling.number);
+        let carried = rolling.changes.clone();
+        abort(state, name, &Stop::Superseded { by }, now, said);
+        if let Some(release) = state.releases.get_mut(&by) {
+            let known: Vec<PullNumber> = release.changes.iter().map(|c| c.pull).collect();
+            let fresh: Vec<Change> = carried.into_iter().filter(|c| !known.contains(&c.pull)).collect();
+            release.changes.splice(0..0, fresh);
+        }
+        said.notes.push(format!("release {old} gives way to {by} in {name}"));
+    }
+}
+
+/// Starts the first waiting release whose gate is open; only the first in its turn can be.
+fn start_next(state: &mut PipelineState, name: &EnvironmentName, now: Timestamp, said: &mut Said) {
+    let waiting: Vec<ReleaseNumber> = state.waiting(name).iter().map(|(release, _)| release.number).collect();
+    for number in waiting {
+        let Some((release, stage)) = state.releases.get(&number).and_then(|r| Some((r, r.stage(name)?))) else {
+            continue;
+        };
+        if !matches!(stage.phase, StagePhase::Waiting { .. }) {
             continue;
         }
-        let Some(environment) = state.environment(&name) else { continue };
-        let mut waiting: Vec<&Release> = state
-            .releases
-            .values()
-            .filter(|r| r.stage(&name).is_some_and(|s| matches!(s.phase, StagePhase::Waiting { .. })))
-            .collect();
-        waiting.sort_by_key(|r| !r.is_rollback());
-        let next = waiting
-            .into_iter()
-            .find(|release| release.stage(&name).is_some_and(|stage| gate(release, stage, environment) == Gate::Open));
-        if let Some(release) = next.map(|r| r.number) {
-            rollout::start(state, &At { release, environment: name.clone() }, now, said);
+        let judged = conditions(state, release, stage, now);
+        if is_open(&judged) {
+            rollout::start(state, &At { release: number, environment: name.clone() }, now, said);
+        } else if let Some(stage) = state.stage_mut(number, name) {
+            stage.conditions = judged;
         }
     }
-    state.forget_old();
+    // What started may have changed what the others wait for.
+    let waiting: Vec<ReleaseNumber> = state.waiting(name).iter().map(|(release, _)| release.number).collect();
+    for number in waiting {
+        let Some((release, stage)) = state.releases.get(&number).and_then(|r| Some((r, r.stage(name)?))) else {
+            continue;
+        };
+        let judged = conditions(state, release, stage, now);
+        if let Some(stage) = state.stage_mut(number, name) {
+            stage.conditions = judged;
+        }
+    }
 }
 
 /// When the clock must call, whatever else happens. Waiting for a person needs no clock.
 pub fn wake_at(state: &PipelineState, now: Timestamp) -> Option<Timestamp> {
-    rollout::under_way(state)
-        .iter()
-        .filter_map(|(at, rolling)| {
-            let policy = &state.releases.get(&at.release)?.stage(&at.environment)?.policy;
-            rollout::wake_at(policy, rolling, now)
-        })
+    let steps = rollout::under_way(state).into_iter().filter_map(|(at, rolling)| {
+        let policy = &state.releases.get(&at.release)?.stage(&at.environment)?.policy;
+        rollout::wake_at(policy, &rolling, now)
+    });
+    let gates = state.releases.values().flat_map(|r| &r.stages).filter(|stage| !stage.conditions.is_empty());
+    let gates = gates.filter_map(|stage| gate::next_change(state, stage, now));
+    let card = turn::unknown(state).next().map(|_| now.plus(Span::seconds(1)));
+    steps
+        .chain(gates)
+        .chain(block::next_expiry(state))
+        .chain(card)
+        .chain(turn::next_drift_look(state))
+        .chain(protection::wake_at(state, now))
+        .map(|at| at.max(now.plus(Span(1))))
         .min()
 }

@@ -3,24 +3,34 @@
 //! Knows releases, environments, approvals, rollouts and rollbacks. Must never know how a workflow is started.
 
 use super::event::{Change, Origin, Plan};
-use super::facts::RunSnapshot;
+use super::facts::{CheckState, RunSnapshot};
 use super::ids::*;
-use super::policy::EnvironmentPolicy;
+use super::policy::{EnvironmentPolicy, GateName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub mod advance;
+pub mod block;
+pub mod breakglass;
 pub mod command;
+pub mod content;
+pub mod eyes;
 pub mod gate;
+pub mod protection;
+pub mod report;
 pub mod rollback;
 pub mod rollout;
 pub mod turn;
+pub mod upgrade;
+pub mod verify;
 
 #[cfg(test)]
 mod tests;
 
 /// How many ended releases a pipeline remembers besides those that are live, good, waiting or rolling out.
 const ENDED_KEPT: usize = 20;
+/// How many reverted pull requests a pipeline remembers.
+const REVERTED_KEPT: usize = 100;
 /// How many verified releases of an environment are remembered as targets of a rollback.
 const GOOD_KEPT: usize = 10;
 
@@ -36,16 +46,27 @@ pub struct PipelineState {
     pub environments: Vec<Environment>,
     /// Commands that have been obeyed or refused, newest last.
     pub commands: Vec<(CommentId, u32)>,
+    /// What keeps releases from starting, oldest first. All of them count.
+    pub blocks: Vec<Block>,
+    /// Number of the newest block.
+    pub last_block: u64,
+    /// Pull requests that a later one took back, with that later one.
+    pub reverted: BTreeMap<PullNumber, PullNumber>,
+    /// Gates that somebody broke, oldest first.
+    pub overrides: Vec<Override>,
+    /// Workflow runs that wait at our deployment protection rule.
+    pub protections: Vec<Protection>,
 }
 
-/// What an environment runs, and whether automation may touch it.
+/// What an environment runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
     pub name: EnvironmentName,
     pub live: Option<Live>,
     /// Releases that succeeded here, oldest first; the last one may be what is live.
     pub good: Vec<Live>,
-    pub hold: Option<Hold>,
+    /// Whether what runs is what was deployed; `None`: nobody asks for it.
+    pub drift: Option<Drift>,
 }
 
 /// A release that an environment runs or ran.
@@ -56,22 +77,86 @@ pub struct Live {
     pub at: Timestamp,
 }
 
-/// Keeps automation out of an environment until somebody resumes.
+/// What the environment itself says that it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold {
-    pub owner: HoldOwner,
+pub struct Drift {
+    pub asked_at: Timestamp,
+    /// What it says in place of what is live; `None`: all is well, or nobody could tell.
+    pub runs: Option<String>,
+}
+
+/// Keeps releases from starting, or from going on to their next step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// Counts the blocks of the pipeline, from 1.
+    pub number: u64,
+    pub kind: BlockKind,
+    /// `None`: every environment.
+    pub environment: Option<EnvironmentName>,
+    pub owner: Owner,
     /// A whole sentence.
     pub reason: String,
     pub since: Timestamp,
+    /// When it ends by itself; `None`: it does not.
+    pub until: Option<Timestamp>,
+    /// The pull request that is thought to have broken what this protects: a release that reverts it may pass.
+    pub culprit: Option<PullNumber>,
 }
 
-/// Who put a hold.
+/// What people call a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BlockKind {
+    /// Somebody keeps an environment to themselves.
+    Lock,
+    /// Something is wrong or unfinished.
+    Hold,
+    /// Nothing moves, in any service.
+    Freeze,
+}
+
+/// Who put a block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum HoldOwner {
+pub enum Owner {
     /// Plimsoll itself, after a failure or a rollback.
     Automation,
     Person(Login),
+    /// A pull request, in whose conversation it was put; it ends with the pull request.
+    Pull { pull: PullNumber, by: Login },
+}
+
+/// A gate that somebody broke for one release; a second person looks at it afterwards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// Counts the overrides of the pipeline, from 1.
+    pub number: u64,
+    pub gate: GateName,
+    pub environment: EnvironmentName,
+    pub release: ReleaseNumber,
+    pub sha: Sha,
+    pub by: Login,
+    pub reason: String,
+    pub at: Timestamp,
+    /// Page of the issue that asks for the review, once it is there.
+    pub issue: Option<String>,
+    /// Who reviewed it, and when.
+    pub reviewed: Option<(Login, Timestamp)>,
+}
+
+/// A workflow run that waits at our custom deployment protection rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Protection {
+    pub run: RunId,
+    pub environment: EnvironmentName,
+    pub sha: Sha,
+    /// Whether the repository has no other service that could have started it.
+    pub alone: bool,
+    pub asked_at: Timestamp,
+    /// Reports sent; GitHub takes ten.
+    pub reports: u32,
+    /// What the last report said.
+    pub said: String,
 }
 
 /// One commit of one service on its way.
@@ -88,6 +173,29 @@ pub struct Release {
     pub asked: Option<Origin>,
     /// In the order of the plan; only those that this release is for.
     pub stages: Vec<Stage>,
+    /// Who had it tried once more.
+    pub retried_by: Option<Login>,
+    /// What the last button on its check run came to.
+    pub last_word: Option<String>,
+    /// The draft pull request that takes the likeliest culprit back.
+    pub revert: Option<Revert>,
+}
+
+/// A draft pull request that takes a change back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revert {
+    pub pull: PullNumber,
+    pub standing: RevertStanding,
+}
+
+/// What became of a revert.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RevertStanding {
+    Asked,
+    Opened { number: PullNumber },
+    /// GitHub's words.
+    Refused { because: String },
 }
 
 /// Why there is a release.
@@ -111,6 +219,24 @@ pub struct Stage {
     /// Page of its newest workflow run.
     pub url: Option<String>,
     pub phase: StagePhase,
+    /// Each person once; which of them count is for the gate to say.
+    pub approvals: Vec<Approval>,
+    /// Gates that somebody broke for it.
+    pub overrides: Vec<GateName>,
+    /// The conditions of its gate as they were last judged; empty when it neither waits nor pauses.
+    pub conditions: Vec<gate::Condition>,
+    /// What was looked up for the person who decides.
+    pub known: Option<Known>,
+}
+
+/// What is shown beside a decision and had to be looked up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    pub at: Timestamp,
+    /// Of the release's commit; `None`: GitHub did not say.
+    pub checks: Option<Vec<CheckState>>,
+    /// Whether the artifact of the rollback's target is there; `None`: none is needed, or GitHub did not say.
+    pub artifact: Option<bool>,
 }
 
 /// Where a release stands in one environment.
@@ -119,10 +245,9 @@ pub struct Stage {
 pub enum StagePhase {
     /// An earlier environment comes first.
     Ahead,
-    /// It is the environment's candidate: next to start, when nothing is in the way.
+    /// It is a candidate of the environment: it starts when nothing is in the way.
     Waiting {
         since: Timestamp,
-        approvals: Vec<Approval>,
     },
     Rolling(Rollout),
     /// It succeeded here.
@@ -133,7 +258,12 @@ pub enum StagePhase {
         at: Timestamp,
         why: String,
     },
-    /// A newer candidate took its place before it started.
+    /// Somebody took it back.
+    Cancelled {
+        at: Timestamp,
+        by: Login,
+    },
+    /// A newer candidate took its place.
     Superseded {
         by: ReleaseNumber,
     },
@@ -154,13 +284,21 @@ pub struct Approval {
 /// A rollout under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rollout {
-    /// Index into the policy's percentages.
+    /// Index into the policy's steps.
     pub step: usize,
     pub started_at: Timestamp,
     pub phase: StepPhase,
-    /// Who rolled it back while something of it was being made on GitHub: it stops as soon as that is there to stop.
-    #[serde(default)]
-    pub stopped_by: Option<Login>,
+    /// Why it must stop, while something of it is being made on GitHub: it stops as soon as that is there to stop.
+    pub stopping: Option<Stop>,
+}
+
+/// Why a rollout is stopped before its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    RolledBack { by: Login },
+    Cancelled { by: Login },
+    Superseded { by: ReleaseNumber },
 }
 
 /// Where a step of a rollout stands.
@@ -175,8 +313,12 @@ pub enum StepPhase {
     Finding { since: Timestamp },
     /// `seen_at` is when the run was last looked at; `None`: not yet.
     Running { run: RunId, since: Timestamp, seen_at: Option<Timestamp> },
-    /// The run succeeded; the step must stay well until then.
-    Baking { until: Timestamp },
+    /// The run succeeded; the step must stay well until then, and each verification must have passed.
+    Baking { run: Option<RunId>, until: Timestamp, asked: Vec<verify::Asked> },
+    /// The step is done; the next one begins when its gate is open.
+    Between { since: Timestamp },
+    /// Nobody can tell whether the step is well: a person must say.
+    Undecided { since: Timestamp, why: String },
 }
 
 impl PipelineState {
@@ -189,6 +331,11 @@ impl PipelineState {
             releases: BTreeMap::new(),
             environments: Vec::new(),
             commands: Vec::new(),
+            blocks: Vec::new(),
+            last_block: 0,
+            reverted: BTreeMap::new(),
+            overrides: Vec::new(),
+            protections: Vec::new(),
         }
     }
 
@@ -197,7 +344,7 @@ impl PipelineState {
         let at = match self.environments.iter().position(|e| e.name == *name) {
             Some(at) => at,
             None => {
-                self.environments.push(Environment { name: name.clone(), live: None, good: Vec::new(), hold: None });
+                self.environments.push(Environment { name: name.clone(), live: None, good: Vec::new(), drift: None });
                 self.environments.len() - 1
             }
         };
@@ -214,9 +361,18 @@ impl PipelineState {
         self.environment(name)?.live.as_ref()
     }
 
-    /// The release that is next to start in an environment.
+    /// The release that is next to start in an environment: a rollback before all, else the oldest that waits.
     pub fn candidate(&self, name: &EnvironmentName) -> Option<(&Release, &Stage)> {
-        self.in_phase(name, |phase| matches!(phase, StagePhase::Waiting { .. }))
+        let mut waiting = self.waiting(name);
+        waiting.sort_by_key(|(release, _)| !release.is_rollback());
+        waiting.into_iter().next()
+    }
+
+    /// Every release that waits for an environment, oldest first.
+    pub fn waiting(&self, name: &EnvironmentName) -> Vec<(&Release, &Stage)> {
+        let waits = |stage: &Stage| matches!(stage.phase, StagePhase::Waiting { .. });
+        let stages = self.releases.values().filter_map(|release| Some((release, release.stage(name)?)));
+        stages.filter(|(_, stage)| waits(stage)).collect()
     }
 
     /// The release that is being rolled out in an environment.
@@ -268,6 +424,32 @@ impl PipelineState {
 }
 
 impl Release {
+    /// A release without stages.
+    fn new(number: ReleaseNumber, sha: Sha, purpose: Purpose, plan: Plan, now: Timestamp) -> Self {
+        Self {
+            number,
+            sha,
+            purpose,
+            changes: Vec::new(),
+            plan,
+            created_at: now,
+            asked: None,
+            stages: Vec::new(),
+            retried_by: None,
+            last_word: None,
+            revert: None,
+        }
+    }
+
+    /// Who asked for it, where somebody did: they cannot approve it.
+    pub fn requester(&self) -> Option<&Login> {
+        match &self.purpose {
+            Purpose::Requested { by, .. } => Some(by),
+            Purpose::Rollback { by, .. } => by.as_ref(),
+            Purpose::Delivery => self.retried_by.as_ref(),
+        }
+    }
+
     /// The stage for an environment, if the release is for it.
     pub fn stage(&self, name: &EnvironmentName) -> Option<&Stage> {
         self.stages.iter().find(|s| s.policy.name == *name)
@@ -279,6 +461,7 @@ impl Release {
             StagePhase::Ahead | StagePhase::Waiting { .. } | StagePhase::Rolling(_) => false,
             StagePhase::Succeeded { .. }
             | StagePhase::Failed { .. }
+            | StagePhase::Cancelled { .. }
             | StagePhase::Superseded { .. }
             | StagePhase::NotReached => true,
         })
@@ -290,12 +473,51 @@ impl Release {
     }
 }
 
+impl Stage {
+    /// A stage that nothing has happened to.
+    fn new(policy: EnvironmentPolicy, phase: StagePhase) -> Self {
+        Self {
+            policy,
+            deployment: None,
+            url: None,
+            phase,
+            approvals: Vec::new(),
+            overrides: Vec::new(),
+            conditions: Vec::new(),
+            known: None,
+        }
+    }
+
+    /// The rollout under way here.
+    pub fn rollout(&self) -> Option<&Rollout> {
+        match &self.phase {
+            StagePhase::Rolling(rollout) => Some(rollout),
+            StagePhase::Ahead
+            | StagePhase::Waiting { .. }
+            | StagePhase::Succeeded { .. }
+            | StagePhase::Failed { .. }
+            | StagePhase::Cancelled { .. }
+            | StagePhase::Superseded { .. }
+            | StagePhase::NotReached => None,
+        }
+    }
+}
+
 /// What a turn of a pipeline says to the world; collected while the state advances.
 #[derive(Debug, Default)]
 pub struct Said {
     pub acts: Vec<(EffectKey, super::effect::Act)>,
     pub answers: Vec<(Origin, Answer)>,
     pub notes: Vec<String>,
+}
+
+impl Said {
+    /// Answers the command that asked for a release, if one did.
+    fn tell(&mut self, origin: Option<&Origin>, answer: impl FnOnce() -> String) {
+        if let Some(origin) = origin {
+            self.answers.push((origin.clone(), Answer::Final(answer())));
+        }
+    }
 }
 
 /// What a command hears.

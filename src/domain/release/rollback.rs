@@ -2,9 +2,11 @@
 //!
 //! Knows what was verified in an environment. Must never choose a commit that was not.
 
+use super::block::hold;
 use super::rollout::At;
 use super::*;
 use crate::domain::effect::Act;
+use crate::domain::markdown::code;
 use crate::domain::policy::{OnFailure, Portion};
 
 /// Whether something of a failed rollout may run in the environment.
@@ -18,52 +20,140 @@ pub enum Damage {
     Unknown,
 }
 
+/// Whether an environment could go back after a release, judged before it starts and again when it fails.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Safety {
+    /// What it would go back to; `None`: nothing is live there yet.
+    pub target: Option<Live>,
+    /// What speaks against going back without a person's word; whole sentences, Markdown.
+    pub against: Vec<String>,
+}
+
+impl Safety {
+    /// Whether automation may go back.
+    pub fn is_safe(&self) -> bool {
+        self.target.is_some() && self.against.is_empty()
+    }
+}
+
+/// Name of the artifact that a deployment of a commit needs, by the policy.
+pub fn artifact_name(plan: &Plan, service: &ServiceName, sha: &Sha) -> Option<String> {
+    let pattern = plan.pipeline.rollback.artifact.as_ref()?;
+    Some(pattern.replace("{sha}", sha.as_str()).replace("{service}", service.as_str()))
+}
+
+/// Judges whether an environment could go back after a release.
+pub fn safety(state: &PipelineState, release: &Release, stage: &Stage, now: Timestamp) -> Safety {
+    let name = &stage.policy.name;
+    let Some(target) = state.live(name).cloned() else {
+        return Safety { target: None, against: vec!["Nothing is live there to go back to.".to_owned()] };
+    };
+    let mut against = Vec::new();
+    for change in content::changes(state, release, name) {
+        if !change.irreversible.is_empty() {
+            let paths: Vec<String> = change.irreversible.iter().map(|path| code(path)).collect();
+            let what = paths.join(", ");
+            against.push(format!("#{} changes {what}: an earlier commit does not take that back.", change.pull));
+        }
+    }
+    if stage.known.as_ref().and_then(|known| known.artifact) == Some(false)
+        && let Some(artifact) = artifact_name(&release.plan, &state.service, &target.sha)
+    {
+        against.push(format!("The artifact {} of release {} is gone.", code(&artifact), target.release));
+    }
+    if let Some(within) = release.plan.pipeline.rollback.within
+        && target.at.plus(within) <= now
+    {
+        against.push(format!("Release {} went live more than {within} ago.", target.release));
+    }
+    Safety { target: Some(target), against }
+}
+
 /// Ends a rollout as failed: the environment is held, and brought back where the policy says so and something ran.
 pub fn fail(state: &mut PipelineState, at: &At, why: String, damage: Damage, now: Timestamp, said: &mut Said) {
+    let Some((release, stage)) = state.releases.get(&at.release).and_then(|r| Some((r, r.stage(&at.environment)?)))
+    else {
+        return;
+    };
+    let (is_rollback, plan, asked) = (release.is_rollback(), release.plan.clone(), release.asked.clone());
+    let on_failure = stage.policy.on_failure;
+    let safety = safety(state, release, stage, now);
+    let culprit = match (is_rollback, damage) {
+        (false, Damage::Possible) => content::suspects(state, release, &at.environment).into_iter().next(),
+        (_, Damage::None | Damage::Possible | Damage::Unknown) => None,
+    };
+    end(state, at, StagePhase::Failed { at: now, why: why.clone() });
+    said.notes.push(format!("release {} failed in {}: {why}", at.release, at.environment));
+    let what = if is_rollback { format!("the rollback (release {})", at.release) } else { format!("release {}", at.release) };
+    let mut reason = format!("{what} failed: {why}.");
+    said.tell(asked.as_ref(), || format!("❌ Release {} failed in {}: {why}.", at.release, at.environment));
+    let goes_back = !is_rollback && damage == Damage::Possible && on_failure == OnFailure::Rollback;
+    if goes_back && safety.target.is_some() && !safety.is_safe() {
+        reason = format!("{reason} It is not rolled back by itself: {}", safety.against.join(" "));
+    }
+    hold(state, &at.environment, reason.clone(), culprit.as_ref().map(|suspect| suspect.pull), now);
+    if let Some(suspect) = culprit {
+        prepare_revert(state, at, suspect.pull, &why, said);
+    }
+    if let (Some(to), true, true) = (safety.target.clone(), goes_back, safety.is_safe()) {
+        begin(state, &at.environment, Going { to, from: Some(at.release), by: None, reason, plan, asked: None }, now, said);
+    }
+}
+
+/// Ends a release in one environment, and with it what would have come after.
+fn end(state: &mut PipelineState, at: &At, phase: StagePhase) {
     let Some(release) = state.releases.get_mut(&at.release) else { return };
-    let (is_rollback, plan) = (release.is_rollback(), release.plan.clone());
-    let mut on_failure = OnFailure::Hold;
     for stage in &mut release.stages {
         if stage.policy.name == at.environment {
-            stage.phase = StagePhase::Failed { at: now, why: why.clone() };
-            on_failure = stage.policy.on_failure;
+            stage.phase = phase.clone();
+            stage.conditions.clear();
         } else if matches!(stage.phase, StagePhase::Ahead) {
             stage.phase = StagePhase::NotReached;
         }
     }
-    said.notes.push(format!("release {} failed in {}: {why}", at.release, at.environment));
-    let what = if is_rollback { "the rollback" } else { "release" };
-    let reason = if is_rollback {
-        format!("{what} (release {}) failed: {why}.", at.release)
-    } else {
-        format!("{what} {} failed: {why}.", at.release)
-    };
-    if let Some(asked) = release.asked.clone() {
-        said.answers
-            .push((asked, Answer::Final(format!("❌ Release {} failed in {}: {why}.", at.release, at.environment))));
-    }
-    hold(state, &at.environment, HoldOwner::Automation, reason.clone(), now);
-    let target = state.live(&at.environment).cloned();
-    match target {
-        Some(to) if !is_rollback && damage == Damage::Possible && on_failure == OnFailure::Rollback => {
-            begin(
-                state,
-                &at.environment,
-                Going { to, from: Some(at.release), by: None, reason, plan, asked: None },
-                now,
-                said,
-            );
-        }
-        Some(_) | None => {}
-    }
 }
 
-/// Holds an environment; a person's hold is not replaced by one of automation.
-pub fn hold(state: &mut PipelineState, name: &EnvironmentName, owner: HoldOwner, reason: String, now: Timestamp) {
-    let environment = state.environment_mut(name);
-    let persons = matches!(&environment.hold, Some(Hold { owner: HoldOwner::Person(_), .. }));
-    if !persons || matches!(owner, HoldOwner::Person(_)) {
-        environment.hold = Some(Hold { owner, reason, since: now });
+/// Asks for a draft pull request that takes the likeliest culprit back; one a pull request, whatever else fails.
+fn prepare_revert(state: &mut PipelineState, at: &At, pull: PullNumber, why: &str, said: &mut Said) {
+    let (repo, service) = (state.repo.clone(), state.service.clone());
+    let asked_before = state.releases.values().any(|r| r.revert.as_ref().is_some_and(|revert| revert.pull == pull));
+    let Some(release) = state.releases.get_mut(&at.release).filter(|_| !asked_before) else { return };
+    let title = release.changes.iter().find(|c| c.pull == pull).map_or_else(|| format!("#{pull}"), |c| c.title.clone());
+    let body = format!(
+        "Reverts {repo}#{pull}\n\nRelease {} of {} failed in {}: {why}. Of what it brought, #{pull} is the likeliest \
+         culprit. Look before you merge: this was prepared, not decided.",
+        at.release,
+        code(service.as_str()),
+        code(at.environment.as_str()),
+    );
+    release.revert = Some(Revert { pull, standing: RevertStanding::Asked });
+    let act = Act::RevertPull { pull, title: format!("Revert \"{title}\""), body };
+    said.acts.push((revert_key(&repo, &service, pull), act));
+    said.notes.push(format!("a revert of #{pull} is prepared"));
+}
+
+/// Key of the pull request that takes another back.
+pub fn revert_key(repo: &RepoName, service: &ServiceName, pull: PullNumber) -> EffectKey {
+    EffectKey::new(format!("{repo}/{service}/revert-{pull}"))
+}
+
+/// Goes on after a revert was prepared or refused.
+pub fn revert_ended(state: &mut PipelineState, key: &EffectKey, ending: &crate::domain::effect::Ending) {
+    use crate::domain::effect::Ending;
+    let (repo, service) = (state.repo.clone(), state.service.clone());
+    for revert in state.releases.values_mut().filter_map(|release| release.revert.as_mut()) {
+        if *key != revert_key(&repo, &service, revert.pull) {
+            continue;
+        }
+        revert.standing = match ending {
+            Ending::Done { id: Some(id), .. } => RevertStanding::Opened { number: PullNumber(*id) },
+            Ending::Done { id: None, .. } | Ending::Superseded => {
+                RevertStanding::Refused { because: "GitHub did not name it".to_owned() }
+            }
+            Ending::Refused { message } | Ending::Unknown { message } => {
+                RevertStanding::Refused { because: message.clone() }
+            }
+        };
     }
 }
 
@@ -78,7 +168,8 @@ pub struct Going {
     pub asked: Option<Origin>,
 }
 
-/// Makes the release that brings an environment back, all at once and without asking anybody: it is mitigation.
+/// Makes the release that brings an environment back, all at once and without asking anybody: it is mitigation. It is
+/// verified like every release.
 pub fn begin(
     state: &mut PipelineState,
     name: &EnvironmentName,
@@ -89,30 +180,17 @@ pub fn begin(
     let policy = going.plan.pipeline.environment(name).map(|(_, policy)| policy.clone())?;
     state.last_number += 1;
     let number = ReleaseNumber(state.last_number);
-    let stage = Stage {
-        policy: EnvironmentPolicy { approval: None, rollout: vec![Portion::Percent(100)], bake: Span(0), ..policy },
-        deployment: None,
-        url: None,
-        phase: StagePhase::Waiting { since: now, approvals: Vec::new() },
-    };
+    let policy = EnvironmentPolicy { approval: None, rollout: vec![Portion::ALL], bake: Span(0), ..policy };
     said.notes.push(format!(
         "release {number} takes {name} back to release {} ({})",
         going.to.release,
         going.to.sha.short()
     ));
-    state.releases.insert(
-        number,
-        Release {
-            number,
-            sha: going.to.sha.clone(),
-            purpose: Purpose::Rollback { from: going.from, to: going.to.release, by: going.by, reason: going.reason },
-            changes: Vec::new(),
-            plan: going.plan,
-            created_at: now,
-            asked: going.asked,
-            stages: vec![stage],
-        },
-    );
+    let purpose = Purpose::Rollback { from: going.from, to: going.to.release, by: going.by, reason: going.reason };
+    let mut release = Release::new(number, going.to.sha.clone(), purpose, going.plan, now);
+    release.asked = going.asked;
+    release.stages = vec![Stage::new(policy, StagePhase::Waiting { since: now })];
+    state.releases.insert(number, release);
     Some(number)
 }
 
@@ -128,49 +206,56 @@ pub fn default_target<'a>(state: &'a PipelineState, name: &EnvironmentName) -> O
     environment.good.iter().rev().find(|good| good.sha != live.sha)
 }
 
-/// Stops the rollout under way, for a person's rollback to take its place. What is being made on GitHub just now
-/// cannot be taken back: the rollout then keeps its environment until it stands, so that nothing of it starts later.
+/// Stops the rollout under way. What is being made on GitHub just now cannot be taken back: the rollout then keeps its
+/// environment until it stands, so that nothing of it starts later.
 pub fn abort(
     state: &mut PipelineState,
     name: &EnvironmentName,
-    by: &Login,
+    why: &Stop,
     now: Timestamp,
     said: &mut Said,
 ) -> Option<ReleaseNumber> {
     let (release, stage) = state.rolling(name)?;
     let at = At { release: release.number, environment: name.clone() };
-    let StagePhase::Rolling(rollout) = &stage.phase else { return None };
-    match rollout.phase {
+    match &stage.rollout()?.phase {
         StepPhase::Creating | StepPhase::Dispatching { .. } | StepPhase::Finding { .. } => {
-            said.notes.push(format!("release {} will be stopped in {name} by {by}", at.release));
+            said.notes.push(format!("release {} will be stopped in {name}", at.release));
             if let Some(Stage { phase: StagePhase::Rolling(rollout), .. }) = state.stage_mut(at.release, name) {
-                rollout.stopped_by.get_or_insert_with(|| by.clone());
+                rollout.stopping.get_or_insert_with(|| why.clone());
             }
         }
-        StepPhase::Running { .. } | StepPhase::Baking { .. } => stop(state, &at, by, now, said),
+        StepPhase::Running { .. } | StepPhase::Baking { .. } | StepPhase::Between { .. } | StepPhase::Undecided { .. } => {
+            stop(state, &at, why, now, said);
+        }
     }
     Some(at.release)
 }
 
-/// Ends a rollout that somebody rolled back, and cancels its run.
-pub fn stop(state: &mut PipelineState, at: &At, by: &Login, now: Timestamp, said: &mut Said) {
+/// Ends a rollout before its time, and cancels its run.
+pub fn stop(state: &mut PipelineState, at: &At, why: &Stop, now: Timestamp, said: &mut Said) {
     let (repo, service) = (state.repo.clone(), state.service.clone());
-    let Some(release) = state.releases.get_mut(&at.release) else { return };
-    let why = format!("{by} rolled it back");
-    for stage in &mut release.stages {
-        if stage.policy.name == at.environment {
-            if let StagePhase::Rolling(Rollout { step, phase: StepPhase::Running { run, .. }, .. }) = &stage.phase {
-                let key = dispatch_key(&repo, &service, at.release, &at.environment, *step);
-                said.acts.push((EffectKey::new(format!("{key}/cancel")), Act::CancelRun { run: *run }));
-            }
-            stage.phase = StagePhase::Failed { at: now, why: why.clone() };
-        } else if matches!(stage.phase, StagePhase::Ahead) {
-            stage.phase = StagePhase::NotReached;
-        }
+    let Some((release, stage)) = state.releases.get(&at.release).and_then(|r| Some((r, r.stage(&at.environment)?)))
+    else {
+        return;
+    };
+    let asked = release.asked.clone();
+    if let Some(Rollout { step, phase: StepPhase::Running { run, .. } | StepPhase::Baking { run: Some(run), .. }, .. }) =
+        stage.rollout()
+    {
+        let key = dispatch_key(&repo, &service, at.release, &at.environment, *step);
+        said.acts.push((EffectKey::new(format!("{key}/cancel")), Act::CancelRun { run: *run }));
     }
-    if let Some(asked) = release.asked.clone() {
-        let answer = format!("Release {} was stopped in {}: {why}.", at.release, at.environment);
-        said.answers.push((asked, Answer::Final(answer)));
-    }
-    said.notes.push(format!("release {} was stopped in {} by {by}", at.release, at.environment));
+    let words = match why {
+        Stop::RolledBack { by } => format!("{by} rolled it back"),
+        Stop::Cancelled { by } => format!("{by} cancelled it"),
+        Stop::Superseded { by } => format!("release {by} took its place"),
+    };
+    let phase = match why {
+        Stop::RolledBack { .. } => StagePhase::Failed { at: now, why: words.clone() },
+        Stop::Cancelled { by } => StagePhase::Cancelled { at: now, by: by.clone() },
+        Stop::Superseded { by } => StagePhase::Superseded { by: *by },
+    };
+    end(state, at, phase);
+    said.tell(asked.as_ref(), || format!("Release {} was stopped in {}: {words}.", at.release, at.environment));
+    said.notes.push(format!("release {} was stopped in {}: {words}", at.release, at.environment));
 }

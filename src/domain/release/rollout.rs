@@ -1,13 +1,14 @@
-//! A rollout: deployment, then step after step of dispatch, watch and bake.
+//! A rollout: deployment, then step after step of dispatch, watch, bake and verification.
 //!
-//! Knows runs and percentages. Must never know who allowed it: the gate was judged before it started.
+//! Knows runs and portions. Must never know who allowed it: the gate is judged before each step.
 
 use super::advance::{become_candidate, succeed};
 use super::rollback::{Damage, fail, stop};
+use super::verify::{Asked, Place, Verdict};
 use super::*;
 use crate::domain::effect::{Act, Ending};
-use crate::domain::facts::{Need, RunStatus};
-use crate::domain::policy::Portion;
+use crate::domain::facts::{Facts, Need, RunStatus};
+use crate::domain::policy::{Portion, Probe};
 
 /// How long a run that GitHub did not name is looked for.
 const FIND_FOR: Span = Span::minutes(5);
@@ -49,28 +50,39 @@ pub fn start(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut Said
     };
     let Some(stage) = release.stages.iter_mut().find(|s| s.policy.name == at.environment) else { return };
     stage.phase =
-        StagePhase::Rolling(Rollout { step: 0, started_at: now, phase: StepPhase::Creating, stopped_by: None });
+        StagePhase::Rolling(Rollout { step: 0, started_at: now, phase: StepPhase::Creating, stopping: None });
+    stage.conditions.clear();
     said.acts.push((deployment_key(&repo, &service, at.release, &at.environment), act));
     said.notes.push(format!("release {} starts in {}", at.release, at.environment));
 }
 
-/// What must be looked at now. `pushed` is whether somebody other than the clock called.
+/// What must be looked at now.
 pub fn needs(state: &PipelineState, now: Timestamp) -> Vec<Need> {
-    under_way(state)
-        .into_iter()
-        .filter_map(|(at, rollout)| match rollout.phase {
-            StepPhase::Running { run, since, seen_at } if next_look(since, seen_at) <= now => Some(Need::Run { run }),
+    let mut needs = Vec::new();
+    for (at, rollout) in under_way(state) {
+        let Some(release) = state.releases.get(&at.release) else { continue };
+        let Some(stage) = release.stage(&at.environment) else { continue };
+        let key = dispatch_key(&state.repo, &state.service, at.release, &at.environment, rollout.step);
+        match &rollout.phase {
+            StepPhase::Running { run, since, seen_at } if next_look(*since, *seen_at) <= now => {
+                needs.push(Need::Run { run: *run });
+            }
             StepPhase::Finding { since } => {
-                let workflow = state.releases.get(&at.release)?.plan.pipeline.workflow.clone();
-                let key = dispatch_key(&state.repo, &state.service, at.release, &at.environment, rollout.step);
-                Some(Need::RunByKey { workflow, key, since })
+                let workflow = release.plan.pipeline.workflow.clone();
+                needs.push(Need::RunByKey { workflow, key, since: *since });
+            }
+            StepPhase::Baking { asked, .. } => {
+                let place = Place { sha: &release.sha, key: &key, started_at: rollout.started_at };
+                needs.extend(verify::needs(&stage.policy.verify, asked, &place, now));
             }
             StepPhase::Running { .. }
             | StepPhase::Creating
             | StepPhase::Dispatching { .. }
-            | StepPhase::Baking { .. } => None,
-        })
-        .collect()
+            | StepPhase::Between { .. }
+            | StepPhase::Undecided { .. } => {}
+        }
+    }
+    needs
 }
 
 /// When a running workflow is looked at next: soon at first, then a quarter of its age, between 20 s and 2 min.
@@ -89,7 +101,14 @@ pub fn wake_at(policy: &EnvironmentPolicy, rollout: &Rollout, now: Timestamp) ->
         StepPhase::Running { since, seen_at, .. } => {
             Some(next_look(*since, *seen_at).min(since.plus(policy.timeout)).max(now.plus(Span::seconds(1))))
         }
-        StepPhase::Baking { until } => Some(*until),
+        StepPhase::Baking { until, asked, .. } => {
+            let soon = now.plus(Span::seconds(1));
+            let ends = if *until > now { *until } else { until.plus(policy.timeout).max(soon) };
+            let next = verify::wake_at(&policy.verify, asked, now);
+            Some(next.map_or(ends, |next| next.min(ends)))
+        }
+        // Its gate says when time may open it, and a person is asked.
+        StepPhase::Between { .. } | StepPhase::Undecided { .. } => None,
     }
 }
 
@@ -97,22 +116,43 @@ pub fn wake_at(policy: &EnvironmentPolicy, rollout: &Rollout, now: Timestamp) ->
 pub fn effect_ended(state: &mut PipelineState, key: &EffectKey, ending: &Ending, now: Timestamp, said: &mut Said) {
     for (at, rollout) in under_way(state) {
         let (repo, service) = (&state.repo, &state.service);
+        let step = dispatch_key(repo, service, at.release, &at.environment, rollout.step);
         match &rollout.phase {
             StepPhase::Creating if *key == deployment_key(repo, service, at.release, &at.environment) => {
                 deployment_made(state, &at, ending, now, said);
             }
-            StepPhase::Dispatching { .. }
-                if *key == dispatch_key(repo, service, at.release, &at.environment, rollout.step) =>
-            {
-                dispatched(state, &at, &rollout, ending, now, said);
+            StepPhase::Dispatching { since } if *key == step => {
+                dispatched(state, &at, *since, ending, now, said);
             }
+            StepPhase::Baking { .. } => with_asked(state, &at, |policies, asked| {
+                for (index, (policy, asked)) in policies.iter().zip(asked).enumerate() {
+                    if asked.run.as_ref().is_some_and(|t| *key == verify::trial_key(&step, index, t.attempt)) {
+                        verify::dispatched(policy, asked, ending, now);
+                    }
+                }
+            }),
             StepPhase::Creating
             | StepPhase::Dispatching { .. }
             | StepPhase::Finding { .. }
             | StepPhase::Running { .. }
-            | StepPhase::Baking { .. } => {}
+            | StepPhase::Between { .. }
+            | StepPhase::Undecided { .. } => {}
         }
     }
+}
+
+/// Works on the verifications of a step that bakes, with the policies that they follow.
+fn with_asked(
+    state: &mut PipelineState,
+    at: &At,
+    work: impl FnOnce(&[crate::domain::policy::Verification], &mut [Asked]),
+) {
+    let Some(stage) = state.stage_mut(at.release, &at.environment) else { return };
+    let Stage { policy, phase: StagePhase::Rolling(Rollout { phase: StepPhase::Baking { asked, .. }, .. }), .. } = stage
+    else {
+        return;
+    };
+    work(&policy.verify, asked);
 }
 
 fn deployment_made(state: &mut PipelineState, at: &At, ending: &Ending, now: Timestamp, said: &mut Said) {
@@ -121,8 +161,8 @@ fn deployment_made(state: &mut PipelineState, at: &At, ending: &Ending, now: Tim
             if let Some(stage) = state.stage_mut(at.release, &at.environment) {
                 stage.deployment = id.map(DeploymentId);
             }
-            match stopped_by(state, at) {
-                Some(by) => stop(state, at, &by, now, said),
+            match stopping(state, at) {
+                Some(why) => stop(state, at, &why, now, said),
                 None => dispatch(state, at, 0, now, said),
             }
         }
@@ -144,7 +184,7 @@ fn deployment_made(state: &mut PipelineState, at: &At, ending: &Ending, now: Tim
 }
 
 /// Dispatches a step's workflow run.
-fn dispatch(state: &mut PipelineState, at: &At, step: usize, now: Timestamp, said: &mut Said) {
+pub fn dispatch(state: &mut PipelineState, at: &At, step: usize, now: Timestamp, said: &mut Said) {
     let key = dispatch_key(&state.repo, &state.service, at.release, &at.environment, step);
     let service = state.service.clone();
     let Some(release) = state.releases.get_mut(&at.release) else { return };
@@ -154,10 +194,19 @@ fn dispatch(state: &mut PipelineState, at: &At, step: usize, now: Timestamp, sai
     let StagePhase::Rolling(rollout) = &mut stage.phase else { return };
     rollout.step = step;
     rollout.phase = StepPhase::Dispatching { since: now };
+    stage.conditions.clear();
     let portion = stage.policy.rollout.get(step).cloned().unwrap_or(Portion::ALL);
-    let (percent, wave) = match &portion {
+    let inputs = inputs(&service, at, &sha, &portion, &key);
+    said.acts.push((key, Act::DispatchWorkflow { workflow, branch, inputs }));
+    said.notes.push(format!("release {}: {portion} of {} is dispatched", at.release, at.environment));
+}
+
+/// What a workflow is told. A wave is named and reached whole; without waves `wave` is not sent, so that a workflow
+/// that does not know it need not.
+fn inputs(service: &ServiceName, at: &At, sha: &Sha, portion: &Portion, key: &EffectKey) -> BTreeMap<String, String> {
+    let (percent, wave) = match portion {
         Portion::Percent(percent) => (percent.to_string(), None),
-        Portion::Wave(wave) => ("100".to_owned(), Some(wave.to_string())),
+        Portion::Wave(wave) => ("100".to_owned(), Some(("wave", wave.to_string()))),
     };
     let inputs = [
         ("environment", at.environment.to_string()),
@@ -167,35 +216,28 @@ fn dispatch(state: &mut PipelineState, at: &At, step: usize, now: Timestamp, sai
         ("release", at.release.to_string()),
         ("plimsoll_key", key.to_string()),
     ];
-    let wave = wave.map(|wave| ("wave", wave));
-    let inputs = inputs.into_iter().chain(wave).map(|(name, value)| (name.to_owned(), value)).collect();
-    said.acts.push((key, Act::DispatchWorkflow { workflow, branch, inputs }));
-    said.notes.push(format!("release {}: {portion} of {} is dispatched", at.release, at.environment));
+    inputs.into_iter().chain(wave).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-fn dispatched(state: &mut PipelineState, at: &At, rollout: &Rollout, ending: &Ending, now: Timestamp, said: &mut Said) {
-    let damage = if rollout.step == 0 { Damage::None } else { Damage::Possible };
+fn dispatched(
+    state: &mut PipelineState,
+    at: &At,
+    dispatched_at: Timestamp,
+    ending: &Ending,
+    now: Timestamp,
+    said: &mut Said,
+) {
+    let first = rollout_at(state, at).is_none_or(|rollout| rollout.step == 0);
+    let damage = if first { Damage::None } else { Damage::Possible };
     match ending {
-        Ending::Done { id, url } => {
-            let since = now;
-            let phase = match id {
-                Some(id) => StepPhase::Running { run: RunId(*id), since, seen_at: None },
-                None => {
-                    let dispatched_at = match rollout.phase {
-                        StepPhase::Dispatching { since } => since,
-                        StepPhase::Creating
-                        | StepPhase::Finding { .. }
-                        | StepPhase::Running { .. }
-                        | StepPhase::Baking { .. } => now,
-                    };
-                    StepPhase::Finding { since: dispatched_at }
-                }
-            };
-            let found = matches!(phase, StepPhase::Running { .. });
-            enter(state, at, phase, url.clone());
-            if let (true, Some(by)) = (found, stopped_by(state, at)) {
-                stop(state, at, &by, now, said);
+        Ending::Done { id: Some(id), url } => {
+            enter(state, at, StepPhase::Running { run: RunId(*id), since: now, seen_at: None }, url.clone());
+            if let Some(why) = stopping(state, at) {
+                stop(state, at, &why, now, said);
             }
+        }
+        Ending::Done { id: None, url } => {
+            enter(state, at, StepPhase::Finding { since: dispatched_at }, url.clone());
         }
         Ending::Refused { message } => {
             fail(state, at, format!("GitHub refused to start the workflow: {message}"), damage, now, said);
@@ -208,17 +250,13 @@ fn dispatched(state: &mut PipelineState, at: &At, rollout: &Rollout, ending: &En
     }
 }
 
-/// Who rolled a rollout back that could not be stopped at once.
-fn stopped_by(state: &PipelineState, at: &At) -> Option<Login> {
-    match &state.releases.get(&at.release)?.stage(&at.environment)?.phase {
-        StagePhase::Rolling(rollout) => rollout.stopped_by.clone(),
-        StagePhase::Ahead
-        | StagePhase::Waiting { .. }
-        | StagePhase::Succeeded { .. }
-        | StagePhase::Failed { .. }
-        | StagePhase::Superseded { .. }
-        | StagePhase::NotReached => None,
-    }
+fn rollout_at<'a>(state: &'a PipelineState, at: &At) -> Option<&'a Rollout> {
+    state.releases.get(&at.release)?.stage(&at.environment)?.rollout()
+}
+
+/// Why a rollout must stop that could not be stopped at once.
+fn stopping(state: &PipelineState, at: &At) -> Option<Stop> {
+    rollout_at(state, at)?.stopping.clone()
 }
 
 fn enter(state: &mut PipelineState, at: &At, phase: StepPhase, url: Option<String>) {
@@ -235,41 +273,78 @@ fn enter(state: &mut PipelineState, at: &At, phase: StepPhase, url: Option<Strin
 pub fn run_seen(state: &mut PipelineState, run: &RunSnapshot, polled: bool, now: Timestamp, said: &mut Said) {
     for (at, rollout) in under_way(state) {
         let key = dispatch_key(&state.repo, &state.service, at.release, &at.environment, rollout.step);
-        let since = match &rollout.phase {
-            StepPhase::Running { run: known, since, .. } if *known == run.id => *since,
+        let (since, seen_before) = match &rollout.phase {
+            StepPhase::Running { run: known, since, seen_at } if *known == run.id => (*since, *seen_at),
             // GitHub may tell of the run before it answers the dispatch.
-            StepPhase::Dispatching { since } | StepPhase::Finding { since } if title_carries(run, &key) => *since,
+            StepPhase::Dispatching { since } | StepPhase::Finding { since } if title_carries(run, &key) => {
+                (*since, None)
+            }
+            // It said by itself that it had succeeded, and then did not end well.
+            StepPhase::Baking { run: Some(known), .. } if *known == run.id => {
+                if let Some(why) = misfortune(run.status) {
+                    fail(state, &at, why.to_owned(), Damage::Possible, now, said);
+                }
+                continue;
+            }
+            StepPhase::Baking { .. } => {
+                with_asked(state, &at, |policies, asked| trial_seen(policies, asked, &key, run, now));
+                continue;
+            }
             StepPhase::Creating
             | StepPhase::Dispatching { .. }
             | StepPhase::Finding { .. }
             | StepPhase::Running { .. }
-            | StepPhase::Baking { .. } => continue,
-        };
-        let seen_before = match &rollout.phase {
-            StepPhase::Running { seen_at, .. } => *seen_at,
-            StepPhase::Creating
-            | StepPhase::Dispatching { .. }
-            | StepPhase::Finding { .. }
-            | StepPhase::Baking { .. } => None,
+            | StepPhase::Between { .. }
+            | StepPhase::Undecided { .. } => continue,
         };
         // Only a look of our own counts as seen: short runs then end before a status in between is worth its request.
         let seen_at = if polled { Some(now) } else { seen_before };
         enter(state, &at, StepPhase::Running { run: run.id, since, seen_at }, Some(run.url.clone()));
-        if let Some(by) = &rollout.stopped_by {
-            stop(state, &at, by, now, said);
+        if let Some(why) = &rollout.stopping {
+            stop(state, &at, why, now, said);
             continue;
         }
-        match run.status {
-            RunStatus::Queued | RunStatus::InProgress => {}
-            RunStatus::Succeeded => step_succeeded(state, &at, run, now, said),
-            RunStatus::Failed => fail(state, &at, "the workflow run failed".into(), Damage::Possible, now, said),
-            RunStatus::Cancelled => {
-                fail(state, &at, "the workflow run was cancelled".into(), Damage::Possible, now, said)
+        match misfortune(run.status) {
+            Some(why) => fail(state, &at, why.to_owned(), Damage::Possible, now, said),
+            None if run.status == RunStatus::Succeeded => {
+                // The run may have ended after this turn began: then the turn's time is too early to count from.
+                step_succeeded(state, &at, run.updated_at.max(now), None, now, said);
             }
-            RunStatus::TimedOut => fail(state, &at, "the workflow run timed out".into(), Damage::Possible, now, said),
-            RunStatus::Other => {
-                fail(state, &at, "the workflow run ended without success".into(), Damage::Possible, now, said);
+            None => {}
+        }
+    }
+}
+
+/// How a run went wrong, as the end of a sentence; `None`: it did not.
+fn misfortune(status: RunStatus) -> Option<&'static str> {
+    match status {
+        RunStatus::Queued | RunStatus::InProgress | RunStatus::Succeeded => None,
+        RunStatus::Failed => Some("the workflow run failed"),
+        RunStatus::Cancelled => Some("the workflow run was cancelled"),
+        RunStatus::TimedOut => Some("the workflow run timed out"),
+        RunStatus::Other => Some("the workflow run ended without success"),
+    }
+}
+
+/// Shows a run to the workflow verifications of a step.
+fn trial_seen(
+    policies: &[crate::domain::policy::Verification],
+    asked: &mut [Asked],
+    step: &EffectKey,
+    run: &RunSnapshot,
+    now: Timestamp,
+) {
+    for (index, (policy, asked)) in policies.iter().zip(asked).enumerate() {
+        let Some(trial) = &asked.run else { continue };
+        let ours = match trial.standing {
+            verify::TrialStanding::Running { run: known } => known == run.id,
+            verify::TrialStanding::Dispatching | verify::TrialStanding::Finding => {
+                title_carries(run, &verify::trial_key(step, index, trial.attempt))
             }
+            verify::TrialStanding::Ended => false,
+        };
+        if ours {
+            verify::run_seen(policy, asked, run, now);
         }
     }
 }
@@ -283,25 +358,40 @@ pub fn run_gone(state: &mut PipelineState, run: RunId, now: Timestamp, said: &mu
     }
 }
 
-fn step_succeeded(state: &mut PipelineState, at: &At, run: &RunSnapshot, now: Timestamp, said: &mut Said) {
-    let Some(stage) = state.stage_mut(at.release, &at.environment) else { return };
-    let bake = stage.policy.bake;
-    if bake.0 > 0 {
-        // The run may have ended after this turn began: then the turn's time is too early to count from.
-        let finished_at = run.updated_at.max(now);
-        enter(state, at, StepPhase::Baking { until: finished_at.plus(bake) }, None);
-        said.notes.push(format!("release {} bakes in {} for {bake}", at.release, at.environment));
+/// The step's run succeeded, or says that it did (`run` is then still going on): it bakes and is verified.
+pub fn step_succeeded(
+    state: &mut PipelineState,
+    at: &At,
+    finished_at: Timestamp,
+    run: Option<RunId>,
+    now: Timestamp,
+    said: &mut Said,
+) {
+    let Some((release, stage)) = state.releases.get(&at.release).and_then(|r| Some((r, r.stage(&at.environment)?)))
+    else {
         return;
+    };
+    let bake = gate::bake(state, release, stage);
+    let verified = !stage.policy.verify.is_empty();
+    if bake.0 > 0 || verified || run.is_some() {
+        let asked = stage.policy.verify.iter().map(|_| Asked::nothing()).collect();
+        let note = match verified {
+            true => format!("release {} bakes in {} for {bake} and is verified", at.release, at.environment),
+            false => format!("release {} bakes in {} for {bake}", at.release, at.environment),
+        };
+        enter(state, at, StepPhase::Baking { run, until: finished_at.plus(bake), asked }, None);
+        said.notes.push(note);
+    } else {
+        step_done(state, at, now, said);
     }
-    next_step(state, at, now, said);
 }
 
-fn next_step(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut Said) {
-    let Some(stage) = state.stage_mut(at.release, &at.environment) else { return };
-    let StagePhase::Rolling(rollout) = &stage.phase else { return };
-    let next = rollout.step + 1;
-    if next < stage.policy.rollout.len() {
-        dispatch(state, at, next, now, said);
+/// The step is well: on to the next one, or the rollout is through.
+pub fn step_done(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut Said) {
+    let Some(rollout) = rollout_at(state, at) else { return };
+    let steps = state.releases.get(&at.release).and_then(|r| r.stage(&at.environment)).map_or(0, |s| s.policy.rollout.len());
+    if rollout.step + 1 < steps {
+        enter(state, at, StepPhase::Between { since: now }, None);
         return;
     }
     succeed(state, at, now, said);
@@ -312,16 +402,51 @@ fn next_step(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut Said
     }
 }
 
+/// Judges what was looked up for the verifications of steps that bake, and dispatches workflows that are due.
+pub fn verified(state: &mut PipelineState, facts: &Facts, now: Timestamp, said: &mut Said) {
+    for (at, rollout) in under_way(state) {
+        if !matches!(rollout.phase, StepPhase::Baking { .. }) {
+            continue;
+        }
+        let key = dispatch_key(&state.repo, &state.service, at.release, &at.environment, rollout.step);
+        let Some(release) = state.releases.get(&at.release) else { continue };
+        let (sha, branch) = (release.sha.clone(), release.plan.default_branch.clone());
+        let place = Place { sha: &sha, key: &key, started_at: rollout.started_at };
+        let mut trials = Vec::new();
+        with_asked(state, &at, |policies, asked| {
+            for (index, attempt) in verify::look(policies, asked, &place, facts, now) {
+                if let Some(Probe::Workflow { workflow }) = policies.get(index).map(|policy| &policy.probe) {
+                    trials.push((workflow.clone(), verify::trial_key(&key, index, attempt)));
+                }
+            }
+        });
+        for (workflow, key) in trials {
+            let inputs = inputs(&state.service, &at, &sha, &Portion::ALL, &key);
+            said.notes.push(format!("release {}: {workflow} verifies {}", at.release, at.environment));
+            said.acts.push((key, Act::DispatchWorkflow { workflow, branch: branch.clone(), inputs }));
+        }
+    }
+}
+
 /// Goes on where only time had to pass: bakes that are over, runs that take too long, runs that were never found.
 pub fn time_passed(state: &mut PipelineState, now: Timestamp, said: &mut Said) {
     for (at, rollout) in under_way(state) {
         let Some(stage) = state.stage_mut(at.release, &at.environment) else { continue };
         let timeout = stage.policy.timeout;
-        match rollout.phase {
-            StepPhase::Baking { until } if until <= now => next_step(state, &at, now, said),
+        match &rollout.phase {
+            StepPhase::Baking { until, asked, .. } => match verify::verdict(&stage.policy.verify, asked) {
+                Verdict::Failed(why) => fail(state, &at, why, Damage::Possible, now, said),
+                Verdict::Passed if *until <= now => step_done(state, &at, now, said),
+                Verdict::Open if until.plus(timeout) <= now => {
+                    let why = verify::undecided(&stage.policy.verify, asked);
+                    said.notes.push(format!("release {} is undecided in {}: {why}", at.release, at.environment));
+                    enter(state, &at, StepPhase::Undecided { since: now, why }, None);
+                }
+                Verdict::Passed | Verdict::Open => {}
+            },
             StepPhase::Running { run, since, .. } if since.plus(timeout) <= now => {
                 let key = dispatch_key(&state.repo, &state.service, at.release, &at.environment, rollout.step);
-                said.acts.push((EffectKey::new(format!("{key}/cancel")), Act::CancelRun { run }));
+                said.acts.push((EffectKey::new(format!("{key}/cancel")), Act::CancelRun { run: *run }));
                 let why = format!("the workflow run did not end within {timeout}");
                 fail(state, &at, why, Damage::Possible, now, said);
             }
@@ -334,7 +459,8 @@ pub fn time_passed(state: &mut PipelineState, now: Timestamp, said: &mut Said) {
             | StepPhase::Dispatching { .. }
             | StepPhase::Finding { .. }
             | StepPhase::Running { .. }
-            | StepPhase::Baking { .. } => {}
+            | StepPhase::Between { .. }
+            | StepPhase::Undecided { .. } => {}
         }
     }
 }

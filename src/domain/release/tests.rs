@@ -1,7 +1,7 @@
 //! The pipeline as sentences: a small stage on which events are played and decisions read.
 
 use super::advance::wake_at;
-use super::gate::Gate;
+use super::gate::{conditions, is_open};
 use super::turn::{apply, needs};
 use super::*;
 use crate::domain::chatops::Verb;
@@ -9,6 +9,7 @@ use crate::domain::effect::{Act, Ending};
 use crate::domain::event::{Event, PipelineCommand, Signal};
 use crate::domain::facts::*;
 use crate::domain::policy::{OnFailure, Pipeline, Portion, Requirement};
+use crate::domain::reading::{Question, Reading};
 use crate::domain::view;
 
 /// A pipeline with what GitHub would say about it.
@@ -19,6 +20,9 @@ struct Stage1 {
     now: Timestamp,
     said: Said,
     next_id: u64,
+    /// What artifacts and readings say.
+    artifacts: bool,
+    readings: fn(&Question) -> Reading,
 }
 
 fn sha(n: u64) -> Sha {
@@ -53,6 +57,8 @@ impl Stage1 {
             now: Timestamp(1_700_000_000_000),
             said: Said::default(),
             next_id: 100,
+            artifacts: true,
+            readings: |_| Reading::Unasked { because: "nobody was asked".into() },
         };
         stage.facts.insert(Need::RecentPulls { since: Timestamp(0) }, Fact::RecentPulls(Vec::new()));
         for (login, member) in [("grace", true), ("ada", true), ("linus", true), ("mallory", false)] {
@@ -76,33 +82,44 @@ impl Stage1 {
                     Need::RecentPulls { .. } => Fact::RecentPulls(Vec::new()),
                     Need::Run { run } => Fact::Run(run_snapshot(run.0, RunStatus::InProgress, "")),
                     Need::RunByKey { .. } => Fact::RunByKey(None),
+                    Need::Checks { .. } => Fact::Checks(Vec::new()),
+                    Need::Artifact { .. } => Fact::Artifact(self.artifacts),
+                    Need::Permission { login } => Fact::Permission(permission(login.as_str())),
+                    Need::Reading { question } => Fact::Reading((self.readings)(question)),
                     other => panic!("the pipeline asked for {other:?}"),
                 };
                 self.facts.insert(need, fact);
             }
         }
         apply(&mut self.state, &event, &self.facts, self.now, &mut self.said);
+        // What moves is asked afresh by the next event.
+        self.facts = std::mem::take(&mut self.facts)
+            .iter()
+            .filter(|(need, _)| !matches!(need, Need::Reading { .. } | Need::Checks { .. } | Need::Run { .. }))
+            .map(|(need, fact)| (need.clone(), fact.clone()))
+            .collect();
         self.now = self.now.plus(Span::seconds(10));
         self
     }
 
+    /// Lets time pass; the clock calls whenever the pipeline asked for it.
+    fn wait(&mut self, span: Span) -> &mut Self {
+        let end = self.now.plus(span);
+        while let Some(at) = wake_at(&self.state, self.now).filter(|at| *at <= end) {
+            self.now = at;
+            self.play(Event::Look { because: "the clock called".into() });
+        }
+        self.now = self.now.max(end);
+        self
+    }
+
     fn merge(&mut self, pull: u64, author: &str) -> &mut Self {
-        let change = Change {
-            pull: PullNumber(pull),
-            title: format!("Change {pull}"),
-            author: Login::new(author),
-            merged_by: Some(Login::new("linus")),
-            people: Vec::new(),
-            risk: None,
-            sha: sha(pull),
-            drivers: Vec::new(),
-            issues: Vec::new(),
-            irreversible: Vec::new(),
-            files: 0,
-            reverts: Vec::new(),
-        };
-        let plan = Box::new(self.plan.clone());
-        self.play(Event::Signal(Signal::ReleaseWanted { sha: sha(pull), change: Box::new(change), plan }))
+        self.merge_as(change(pull, author))
+    }
+
+    fn merge_as(&mut self, change: Change) -> &mut Self {
+        let (sha, plan) = (change.sha.clone(), Box::new(self.plan.clone()));
+        self.play(Event::Signal(Signal::ReleaseWanted { sha, change: Box::new(change), plan }))
     }
 
     /// Ends the newest act as GitHub would.
@@ -137,7 +154,7 @@ impl Stage1 {
         let command = PipelineCommand {
             origin: Origin::Comment { pull: PullNumber(1), comment: CommentId(self.next_id), index: 0 },
             by: Login::new(by),
-            permission: if by == "mallory" { Permission::Read } else { Permission::Write },
+            permission: permission(by),
             at: self.now,
             verb,
         };
@@ -177,6 +194,31 @@ impl Stage1 {
         self.merge(pull, "ada").run(RunStatus::Succeeded);
         self.approve("grace");
         self.run(RunStatus::Succeeded)
+    }
+}
+
+fn change(pull: u64, author: &str) -> Change {
+    Change {
+        pull: PullNumber(pull),
+        title: format!("Change {pull}"),
+        author: Login::new(author),
+        merged_by: Some(Login::new("linus")),
+        people: Vec::new(),
+        risk: None,
+        sha: sha(pull),
+        drivers: Vec::new(),
+        issues: Vec::new(),
+        irreversible: Vec::new(),
+        files: 0,
+        reverts: Vec::new(),
+    }
+}
+
+fn permission(login: &str) -> Permission {
+    match login {
+        "mallory" => Permission::Read,
+        "marge" => Permission::Maintain,
+        _ => Permission::Write,
     }
 }
 
@@ -287,7 +329,7 @@ fn a_failed_release_is_rolled_back_to_the_last_good_one_and_held() {
     insta::assert_snapshot!(stage.status(), @r"
     - `staging`: release 2 (`0000000`) is live
     - `production`: release 1 (`0000000`) is live
-      - ⏸️ held by Plimsoll: release 2 failed: the workflow run failed.
+    - ⏸️ `production` is held: release 2 failed: the workflow run failed. (by Plimsoll)
     ");
 }
 
@@ -301,7 +343,7 @@ fn automation_waits_for_resume_after_a_rollback() {
     stage.merge(9, "ada").run(RunStatus::Succeeded);
     assert!(stage.approve("grace").contains("ends the hold"));
     assert!(stage.state.rolling(&EnvironmentName::new("production")).is_none());
-    insta::assert_snapshot!(stage.resume("grace"), @"▶️ The hold of `production` is ended. It was: release 2 failed: the workflow run failed.");
+    insta::assert_snapshot!(stage.resume("grace"), @"▶️ The hold of `production` is ended. It was: release 2 failed: the workflow run failed. (by Plimsoll)");
     assert!(stage.state.rolling(&EnvironmentName::new("production")).is_some());
 }
 
@@ -343,8 +385,8 @@ fn a_run_that_outlasts_its_timeout_is_cancelled_and_fails() {
     assert!(wake_at(&stage.state, stage.now).is_some());
     stage.now = stage.now.plus(Span::hours(1));
     stage.play(Event::Look { because: "the clock called".into() });
-    assert!(matches!(stage.said.acts.last(), Some((_, Act::CancelRun { .. }))));
-    let held = stage.state.environment(&EnvironmentName::new("staging")).and_then(|e| e.hold.clone());
+    assert!(stage.said.acts.iter().any(|(_, act)| matches!(act, Act::CancelRun { .. })));
+    let held = stage.state.environment(&EnvironmentName::new("staging")).and_then(|e| super::block::of(&stage.state, &e.name).pop().cloned());
     assert_eq!(held.expect("a hold").reason, "release 1 failed: the workflow run did not end within 30 min.");
 }
 
@@ -396,13 +438,9 @@ fn an_approval_no_longer_counts_when_what_is_live_changed() {
     let production = EnvironmentName::new("production");
     let (number, _) = stage.state.candidate(&production).map(|(r, s)| (r.number, s.clone())).expect("a candidate");
     let approval = Approval { by: Login::new("grace"), at: stage.now, sha: sha(8), live: Some(sha(1)) };
-    if let Some(Stage { phase: StagePhase::Waiting { approvals, .. }, .. }) = stage.state.stage_mut(number, &production)
-    {
-        approvals.push(approval);
-    }
+    stage.state.stage_mut(number, &production).expect("a stage").approvals.push(approval);
     let (release, candidate) = stage.state.candidate(&production).expect("a candidate");
-    let environment = stage.state.environment(&production).expect("an environment");
-    assert!(matches!(super::gate::gate(release, candidate, environment), Gate::Closed { .. }));
+    assert!(!is_open(&conditions(&stage.state, release, candidate, stage.now)));
 }
 
 #[test]
@@ -437,7 +475,7 @@ fn a_resume_written_before_the_hold_does_not_end_it() {
     stage.now = stage.now.plus(Span::minutes(1));
     stage.run(RunStatus::Failed).run(RunStatus::Succeeded);
     let later = std::mem::replace(&mut stage.now, written);
-    insta::assert_snapshot!(stage.resume("grace"), @"⛔ The hold of `production` is newer than this: release 2 failed: the workflow run failed. Look at it and resume again. Nothing was changed.");
+    insta::assert_snapshot!(stage.resume("grace"), @"⛔ A hold is newer than this: release 2 failed: the workflow run failed. (by Plimsoll). Look at it and resume again. Nothing was changed.");
     stage.now = later;
     assert!(stage.resume("grace").contains("is ended"));
 }

@@ -2,12 +2,20 @@
 //!
 //! The door of this folder for `decide`. Knows nothing of how events come or where answers go.
 
-use super::advance::{deliver, settle};
-use super::command::{is_reachable, needs as command_needs, obey, reachability};
+use super::advance::{deliver, settle, take_back};
+use super::command::{needs as command_needs, obey};
+use super::content::{is_reachable, reachability};
+use super::rollback::artifact_name;
 use super::rollout;
 use super::*;
-use crate::domain::event::{Event, Signal};
-use crate::domain::facts::{Absence, Fact, Facts, Need, Standing};
+use crate::domain::chatops::Verb;
+use crate::domain::event::{Event, PipelineCommand, Signal};
+use crate::domain::facts::{Absence, Fact, Facts, Need, Permission, Standing};
+use crate::domain::policy::Probe;
+use crate::domain::reading::{Question, Reading};
+
+/// How often what runs is compared with what was deployed.
+const DRIFT_EVERY: Span = Span::minutes(10);
 
 /// What must be known for an event, given what is known already.
 pub fn needs(state: &PipelineState, event: &Event, facts: &Facts, now: Timestamp) -> Vec<Need> {
@@ -21,7 +29,27 @@ pub fn needs(state: &PipelineState, event: &Event, facts: &Facts, now: Timestamp
             needs
         }
         Event::Signal(Signal::Commanded { command, plan }) => command_needs(state, command, plan, facts),
-        Event::Look { .. } | Event::LookIfNewer { .. } => rollout::needs(state, now),
+        Event::ActionRequested { action, head_sha, by } => {
+            let Some(button) = button(state, action, head_sha) else { return Vec::new() };
+            let mut needs = vec![Need::Permission { login: by.clone() }];
+            if let Button::Command { release, verb } = button
+                && let Some(known) = state.releases.get(&release)
+            {
+                let command = pressed(release, verb, by, facts, now);
+                needs.extend(command_needs(state, &command, &known.plan, facts));
+            }
+            needs
+        }
+        Event::IssueClosed { key, by } if breakglass::of_issue(state, key).is_some() => {
+            vec![Need::Permission { login: by.clone() }]
+        }
+        Event::Reported { report } => report::needs(state, report),
+        Event::Look { .. } | Event::LookIfNewer { .. } => {
+            let mut needs = rollout::needs(state, now);
+            needs.extend(card_needs(state));
+            needs.extend(drift_due(state, now).into_iter().map(|(_, question)| Need::Reading { question }));
+            needs
+        }
         Event::RunChanged { .. }
         | Event::EffectEnded { .. }
         | Event::PullChanged { .. }
@@ -30,36 +58,60 @@ pub fn needs(state: &PipelineState, event: &Event, facts: &Facts, now: Timestamp
         | Event::RecheckRequested { .. }
         | Event::Pushed { .. }
         | Event::AccessChanged { .. }
-        | Event::ActionRequested { .. }
         | Event::GroupRequested { .. }
         | Event::GroupDestroyed { .. }
         | Event::LeftQueue { .. }
         | Event::ProtectionRequested { .. }
-        | Event::Reported { .. }
         | Event::IssueClosed { .. }
         | Event::Signal(
             Signal::PolicyWanted { .. }
+            | Signal::PolicyReady
+            | Signal::CommandAnswered { .. }
+            | Signal::ReleaseMoved { .. }
             | Signal::GroupWanted { .. }
             | Signal::GroupJudged { .. }
             | Signal::HoldsChanged { .. }
             | Signal::PullEnded { .. }
-            | Signal::ProtectionAsked { .. }
-            | Signal::PolicyReady
-            | Signal::CommandAnswered { .. }
-            | Signal::ReleaseMoved { .. },
+            | Signal::ProtectionAsked { .. },
         ) => Vec::new(),
     }
 }
 
 /// Changes the state as the event demands, then starts whatever may start.
 pub fn apply(state: &mut PipelineState, event: &Event, facts: &Facts, now: Timestamp, said: &mut Said) {
+    // What ran out before this event no longer counts for it.
+    block::expire(state, now, said);
     match event {
         Event::Signal(Signal::ReleaseWanted { sha, change, plan }) => {
             wanted(state, sha, change, plan, facts, now, said)
         }
         Event::Signal(Signal::Commanded { command, plan }) => obey(state, command, plan, facts, now, said),
+        Event::Signal(Signal::PullEnded { pull }) => block::pull_ended(state, *pull, said),
+        Event::Signal(Signal::ProtectionAsked { run, environment, sha, alone }) => protection::asked(
+            state,
+            Protection {
+                run: *run,
+                environment: environment.clone(),
+                sha: sha.clone(),
+                alone: *alone,
+                asked_at: now,
+                reports: 0,
+                said: String::new(),
+            },
+        ),
+        Event::ActionRequested { action, head_sha, by } => press(state, action, head_sha, by, facts, now, said),
+        Event::IssueClosed { key, by } => {
+            if let Some(number) = breakglass::of_issue(state, key).map(|known| known.number) {
+                breakglass::review(state, number, by, permission(facts, by), now, said);
+            }
+        }
+        Event::Reported { report } => report::heard(state, report, facts, now, said),
         Event::RunChanged { run } => rollout::run_seen(state, run, false, now, said),
-        Event::EffectEnded { key, ending } => rollout::effect_ended(state, key, ending, now, said),
+        Event::EffectEnded { key, ending } => {
+            rollout::effect_ended(state, key, ending, now, said);
+            rollback::revert_ended(state, key, ending);
+            breakglass::issue_ended(state, key, ending);
+        }
         Event::Look { .. } | Event::LookIfNewer { .. } => look(state, facts, now, said),
         Event::PullChanged { .. }
         | Event::CommentCreated { .. }
@@ -67,23 +119,18 @@ pub fn apply(state: &mut PipelineState, event: &Event, facts: &Facts, now: Times
         | Event::RecheckRequested { .. }
         | Event::Pushed { .. }
         | Event::AccessChanged { .. }
-        | Event::ActionRequested { .. }
         | Event::GroupRequested { .. }
         | Event::GroupDestroyed { .. }
         | Event::LeftQueue { .. }
         | Event::ProtectionRequested { .. }
-        | Event::Reported { .. }
-        | Event::IssueClosed { .. }
         | Event::Signal(
             Signal::PolicyWanted { .. }
-            | Signal::GroupWanted { .. }
-            | Signal::GroupJudged { .. }
-            | Signal::HoldsChanged { .. }
-            | Signal::PullEnded { .. }
-            | Signal::ProtectionAsked { .. }
             | Signal::PolicyReady
             | Signal::CommandAnswered { .. }
-            | Signal::ReleaseMoved { .. },
+            | Signal::ReleaseMoved { .. }
+            | Signal::GroupWanted { .. }
+            | Signal::GroupJudged { .. }
+            | Signal::HoldsChanged { .. },
         ) => {}
     }
     settle(state, now, said);
@@ -119,18 +166,172 @@ fn wanted(
         Some(Fact::Comparison(found)) => matches!(found.standing, Standing::Behind | Standing::Identical),
         Some(_) | None => false,
     });
-    let newest = state.newest_forward().map(|r| r.number);
-    match newest.and_then(|number| state.releases.get_mut(&number)) {
-        // A later merge was heard of first: its release brings this change too.
-        Some(newest) if contained => {
-            said.notes.push(format!("#{} is part of release {}", change.pull, newest.number));
-            newest.changes.push(change.clone());
-        }
-        Some(_) | None => deliver(state, sha.clone(), change.clone(), plan.clone(), now, said),
+    let newest = state.newest_forward().map(|r| r.number).filter(|_| contained);
+    let Some(newest) = newest else {
+        deliver(state, sha.clone(), change.clone(), plan.clone(), now, said);
+        return;
+    };
+    // A later merge was heard of first: its release brings this change too.
+    take_back(state, change, said);
+    if let Some(release) = state.releases.get_mut(&newest) {
+        said.notes.push(format!("#{} is part of release {newest}", change.pull));
+        release.changes.push(change.clone());
     }
 }
 
+// ---------------------------------------------------------------- buttons
+
+/// What a button of ours means.
+enum Button {
+    Command {
+        release: ReleaseNumber,
+        verb: Verb,
+    },
+    /// Somebody looked at an override.
+    Reviewed {
+        number: u64,
+    },
+}
+
+/// Reads a button's identifier: `approve.7.1` is the second stage of release 7. It counts only for the commit that the
+/// check run is on. `None`: it is none of ours, or of something that is gone.
+fn button(state: &PipelineState, action: &str, head_sha: &Sha) -> Option<Button> {
+    let mut parts = action.split('.');
+    let (word, number) = (parts.next()?, parts.next()?.parse::<u64>().ok()?);
+    if word == "reviewed" {
+        let known = state.overrides.iter().find(|o| o.number == number && o.sha == *head_sha)?;
+        return Some(Button::Reviewed { number: known.number });
+    }
+    let release = state.releases.get(&ReleaseNumber(number)).filter(|release| release.sha == *head_sha)?;
+    let stage = release.stages.get(parts.next()?.parse::<usize>().ok()?)?;
+    let environment = stage.policy.name.clone();
+    let verb = match word {
+        "approve" => Verb::Approve { environment, sha: Some(release.sha.to_string()), service: None },
+        "rollback" => Verb::Rollback { environment, to: None, service: None, reason: None },
+        "retry" => Verb::Retry { environment: Some(environment), service: None },
+        "hold" => Verb::Hold { environment: Some(environment), service: None, lasts: None, reason: None },
+        "resume" => Verb::Resume { environment: Some(environment), service: None },
+        _ => return None,
+    };
+    Some(Button::Command { release: release.number, verb })
+}
+
+fn permission(facts: &Facts, login: &Login) -> Permission {
+    match facts.permission(login) {
+        Some(Ok(permission)) => *permission,
+        Some(Err(_)) | None => Permission::None,
+    }
+}
+
+/// A button as a command, written now: what binds it is the release that it stands on.
+fn pressed(release: ReleaseNumber, verb: Verb, by: &Login, facts: &Facts, now: Timestamp) -> PipelineCommand {
+    PipelineCommand {
+        origin: Origin::Button { release },
+        by: by.clone(),
+        permission: permission(facts, by),
+        at: now,
+        verb,
+    }
+}
+
+fn press(
+    state: &mut PipelineState,
+    action: &str,
+    head_sha: &Sha,
+    by: &Login,
+    facts: &Facts,
+    now: Timestamp,
+    said: &mut Said,
+) {
+    match button(state, action, head_sha) {
+        None => said.notes.push(format!("{by} pressed a button of something that is gone")),
+        Some(Button::Reviewed { number }) => {
+            breakglass::review(state, number, by, permission(facts, by), now, said);
+        }
+        Some(Button::Command { release, verb }) => {
+            let Some(known) = state.releases.get(&release) else { return };
+            let plan = known.plan.clone();
+            if let (Verb::Rollback { environment, .. }, false) = (&verb, may_go_back(state, known, &verb)) {
+                let words = format!("⛔ Release {release} is neither live in {environment} nor on its way there.");
+                said.notes.push(format!("{by} pressed a button of an earlier state"));
+                if let Some(known) = state.releases.get_mut(&release) {
+                    known.last_word = Some(words);
+                }
+                return;
+            }
+            let command = pressed(release, verb, by, facts, now);
+            said.notes.push(format!("{by} pressed {action}"));
+            obey(state, &command, &plan, facts, now, said);
+        }
+    }
+}
+
+/// A rollback's button is about its own release: only while that is what runs or what is being rolled out.
+fn may_go_back(state: &PipelineState, release: &Release, verb: &Verb) -> bool {
+    let Verb::Rollback { environment, .. } = verb else { return true };
+    let rolls = state.rolling(environment).is_some_and(|(rolling, _)| rolling.number == release.number);
+    rolls || state.live(environment).is_some_and(|live| live.release == release.number)
+}
+
+// ---------------------------------------------------------------- looking
+
+/// Stages for which something should be shown, or judged, that was not looked up yet.
+pub fn unknown(state: &PipelineState) -> impl Iterator<Item = (&Release, &Stage)> {
+    state.releases.values().filter(|release| !release.is_rollback()).flat_map(|release| {
+        let wants = move |stage: &&Stage| match &stage.phase {
+            StagePhase::Waiting { .. } => stage.policy.approval.is_some() || needs_artifact(release),
+            StagePhase::Rolling(_) => needs_artifact(release),
+            StagePhase::Ahead
+            | StagePhase::Succeeded { .. }
+            | StagePhase::Failed { .. }
+            | StagePhase::Cancelled { .. }
+            | StagePhase::Superseded { .. }
+            | StagePhase::NotReached => false,
+        };
+        release.stages.iter().filter(|stage| stage.known.is_none()).filter(wants).map(move |stage| (release, stage))
+    })
+}
+
+fn needs_artifact(release: &Release) -> bool {
+    release.plan.pipeline.rollback.artifact.is_some()
+}
+
+/// The artifact that the target of a stage's rollback needs.
+fn target_artifact(state: &PipelineState, release: &Release, stage: &Stage) -> Option<Need> {
+    let live = state.live(&stage.policy.name)?;
+    artifact_name(&release.plan, &state.service, &live.sha).map(|name| Need::Artifact { name })
+}
+
+fn card_needs(state: &PipelineState) -> Vec<Need> {
+    unknown(state)
+        .flat_map(|(release, stage)| {
+            let checks = stage.policy.approval.as_ref().map(|_| Need::Checks { sha: release.sha.clone() });
+            checks.into_iter().chain(target_artifact(state, release, stage))
+        })
+        .collect()
+}
+
 fn look(state: &mut PipelineState, facts: &Facts, now: Timestamp, said: &mut Said) {
+    rollout::verified(state, facts, now, said);
+    let wanted: Vec<(ReleaseNumber, EnvironmentName, Known)> = unknown(state)
+        .map(|(release, stage)| {
+            let checks = match facts.checks(&release.sha) {
+                Some(Ok(checks)) => Some(checks.clone()),
+                Some(Err(_)) | None => None,
+            };
+            let artifact = match target_artifact(state, release, stage).and_then(|need| facts.get(&need)) {
+                Some(Fact::Artifact(there)) => Some(*there),
+                Some(_) | None => None,
+            };
+            (release.number, stage.policy.name.clone(), Known { at: now, checks, artifact })
+        })
+        .collect();
+    for (number, name, known) in wanted {
+        if let Some(stage) = state.stage_mut(number, &name) {
+            stage.known = Some(known);
+        }
+    }
+    drift(state, facts, now, said);
     for (need, fact) in facts.iter() {
         match (need, fact) {
             (Need::Run { .. }, Fact::Run(run)) => rollout::run_seen(state, run, true, now, said),
@@ -139,5 +340,62 @@ fn look(state: &mut PipelineState, facts: &Facts, now: Timestamp, said: &mut Sai
             // Nothing to see, or not yet; the clock calls again.
             (_, _) => {}
         }
+    }
+}
+
+// ---------------------------------------------------------------- drift
+
+/// The question that tells what an environment runs, where the policy of what is live has one.
+fn live_question(state: &PipelineState, environment: &Environment) -> Option<Question> {
+    let live = environment.live.as_ref()?;
+    let stage = state.releases.get(&live.release)?.stage(&environment.name)?;
+    stage.policy.verify.iter().find_map(|verification| match &verification.probe {
+        Probe::Live { .. } => verify::questions(&verification.probe, live.at, live.at).into_iter().next(),
+        Probe::Http { .. } | Probe::Prometheus { .. } | Probe::Workflow { .. } | Probe::Check { .. } => None,
+    })
+}
+
+fn drift_due(state: &PipelineState, now: Timestamp) -> Vec<(EnvironmentName, Question)> {
+    let idle = state.environments.iter().filter(|environment| state.rolling(&environment.name).is_none());
+    idle.filter(|environment| next_look(environment).is_some_and(|at| at <= now))
+        .filter_map(|environment| Some((environment.name.clone(), live_question(state, environment)?)))
+        .collect()
+}
+
+fn next_look(environment: &Environment) -> Option<Timestamp> {
+    let live = environment.live.as_ref()?;
+    let last = environment.drift.as_ref().map_or(live.at, |drift| drift.asked_at);
+    Some(last.plus(DRIFT_EVERY))
+}
+
+/// When what runs must be compared with what was deployed.
+pub fn next_drift_look(state: &PipelineState) -> Option<Timestamp> {
+    let idle = state.environments.iter().filter(|environment| state.rolling(&environment.name).is_none());
+    idle.filter(|environment| live_question(state, environment).is_some()).filter_map(next_look).min()
+}
+
+fn drift(state: &mut PipelineState, facts: &Facts, now: Timestamp, said: &mut Said) {
+    for (name, question) in drift_due(state, now) {
+        let environment = state.environment_mut(&name);
+        let Some(live) = environment.live.clone() else { continue };
+        let Some(Ok(reading)) = facts.reading(&question) else { continue };
+        let runs = match reading {
+            Reading::Response { status: 200..=299, value: Some(said), .. }
+                if !verify::names_commit(said, &live.sha) =>
+            {
+                Some(said.chars().take(60).collect::<String>())
+            }
+            Reading::Response { .. }
+            | Reading::Samples(_)
+            | Reading::Unanswered { .. }
+            | Reading::Unasked { .. } => None,
+        };
+        if let Some(runs) = &runs {
+            let new = environment.drift.as_ref().is_none_or(|drift| drift.runs.as_ref() != Some(runs));
+            if new {
+                said.notes.push(format!("{name} says that it runs {runs}, not {}", live.sha.short()));
+            }
+        }
+        environment.drift = Some(Drift { asked_at: now, runs });
     }
 }

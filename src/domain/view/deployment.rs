@@ -30,7 +30,7 @@ fn status(stage: &Stage) -> Option<(DeploymentState, String)> {
         StagePhase::Rolling(rollout) => {
             let seen = match rollout.phase {
                 StepPhase::Running { seen_at, .. } => seen_at.is_some(),
-                StepPhase::Baking { .. } => true,
+                StepPhase::Baking { .. } | StepPhase::Between { .. } | StepPhase::Undecided { .. } => true,
                 // A later step: the deployment was seen running in the one before.
                 StepPhase::Creating | StepPhase::Dispatching { .. } | StepPhase::Finding { .. } => false,
             };
@@ -43,7 +43,10 @@ fn status(stage: &Stage) -> Option<(DeploymentState, String)> {
         }
         StagePhase::Succeeded { .. } => Some((DeploymentState::Success, "is live".to_owned())),
         StagePhase::Failed { why, .. } => Some((DeploymentState::Failure, format!("failed: {why}"))),
+        StagePhase::Cancelled { by, .. } => Some((DeploymentState::Failure, format!("was cancelled by {by}"))),
+        // Only one that had begun has a deployment.
+        StagePhase::Superseded { by } => Some((DeploymentState::Inactive, format!("gave way to release {by}"))),
         // A deployment that was made belongs to a rollout that started; these never did.
-        StagePhase::Ahead | StagePhase::Waiting { .. } | StagePhase::Superseded { .. } | StagePhase::NotReached => None,
+        StagePhase::Ahead | StagePhase::Waiting { .. } | StagePhase::NotReached => None,
     }
 }

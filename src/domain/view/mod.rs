@@ -13,6 +13,7 @@ pub mod deployment;
 pub mod release;
 pub mod reply;
 pub mod status;
+pub mod why;
 
 /// Everything that should stand on GitHub for a state.
 pub fn of(state: &State) -> Vec<(Target, Content)> {

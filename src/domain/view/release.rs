@@ -6,7 +6,7 @@ use crate::domain::event::{ReleaseBrief, StageBrief, StageStanding};
 use crate::domain::ids::*;
 use crate::domain::markdown::{code, text};
 use crate::domain::policy::Portion;
-use crate::domain::release::gate::{Gate, gate};
+use crate::domain::release::gate;
 use crate::domain::release::*;
 
 /// Where a release stands in each of its environments.
@@ -19,13 +19,16 @@ fn stage_brief(state: &PipelineState, release: &Release, stage: &Stage) -> Stage
     let name = &stage.policy.name;
     let (standing, text) = match &stage.phase {
         StagePhase::Ahead => (StageStanding::Ahead, "comes after the environment before it".to_owned()),
-        StagePhase::Waiting { .. } => waiting(state, release, stage),
-        StagePhase::Rolling(rollout) => (StageStanding::Running, rolling(stage, rollout)),
+        StagePhase::Waiting { .. } => waiting(stage),
+        StagePhase::Rolling(rollout) => rolling_stage(state, release, stage, rollout),
         StagePhase::Succeeded { .. } => succeeded(state, release, name),
         StagePhase::Failed { why, .. } => {
             (StageStanding::Failed, format!("failed: {}{}", text(why), way_back(state, release, name)))
         }
         StagePhase::Superseded { by } => (StageStanding::Superseded, format!("superseded by release {by}")),
+        StagePhase::Cancelled { by, .. } => {
+            (StageStanding::Cancelled, format!("cancelled by {}", code(by.as_str())))
+        }
         StagePhase::NotReached => (StageStanding::NotReached, "not reached".to_owned()),
     };
     StageBrief { environment: name.clone(), standing, text, url: stage.url.clone() }
@@ -47,30 +50,42 @@ fn way_back(state: &PipelineState, failed: &Release, name: &EnvironmentName) -> 
         StagePhase::Ahead
         | StagePhase::Waiting { .. }
         | StagePhase::Rolling(_)
+        | StagePhase::Cancelled { .. }
         | StagePhase::Superseded { .. }
         | StagePhase::NotReached => format!("; it is being rolled back to release {to} ({sha})"),
     }
 }
 
-fn waiting(state: &PipelineState, release: &Release, stage: &Stage) -> (StageStanding, String) {
-    if let Some((busy, _)) = state.rolling(&stage.policy.name) {
-        return (StageStanding::Waiting, format!("starts when release {} has ended", busy.number));
+/// What is in the way of a candidate, by its conditions as they were last judged.
+fn waiting(stage: &Stage) -> (StageStanding, String) {
+    let standing = gate::standing(&stage.conditions);
+    let unmet: Vec<&str> = stage.conditions.iter().filter(|c| !c.met).map(|c| c.says.as_str()).collect();
+    match unmet.first() {
+        None => (standing, "starts now".to_owned()),
+        Some(_) => (standing, unmet.join(" ")),
     }
-    let Some(environment) = state.environment(&stage.policy.name) else {
-        return (StageStanding::Waiting, "starts now".to_owned());
-    };
-    match gate(release, stage, environment) {
-        Gate::Open => (StageStanding::Waiting, "starts now".to_owned()),
-        Gate::Closed { standing, because } => (standing, because),
+}
+
+fn rolling_stage(state: &PipelineState, release: &Release, stage: &Stage, rollout: &Rollout) -> (StageStanding, String) {
+    let text = rolling(state, release, stage, rollout);
+    match &rollout.phase {
+        StepPhase::Undecided { .. } => (StageStanding::Undecided, text),
+        StepPhase::Between { .. } if !stage.conditions.is_empty() => (gate::standing(&stage.conditions), text),
+        StepPhase::Creating
+        | StepPhase::Dispatching { .. }
+        | StepPhase::Finding { .. }
+        | StepPhase::Running { .. }
+        | StepPhase::Baking { .. }
+        | StepPhase::Between { .. } => (StageStanding::Running, text),
     }
 }
 
 /// A rollout under way, for instance `step 2 of 3 (25 %) is running`.
-pub fn rolling(stage: &Stage, rollout: &Rollout) -> String {
+pub fn rolling(state: &PipelineState, release: &Release, stage: &Stage, rollout: &Rollout) -> String {
     let steps = stage.policy.rollout.len();
     let portion = stage.policy.rollout.get(rollout.step).unwrap_or(&Portion::ALL);
     let step = if steps > 1 { format!("step {} of {steps} ({portion}) ", rollout.step + 1) } else { String::new() };
-    if rollout.stopped_by.is_some() {
+    if rollout.stopping.is_some() {
         return "is being stopped".to_owned();
     }
     match &rollout.phase {
@@ -78,7 +93,24 @@ pub fn rolling(stage: &Stage, rollout: &Rollout) -> String {
         StepPhase::Creating | StepPhase::Dispatching { .. } | StepPhase::Finding { .. } | StepPhase::Running { .. } => {
             format!("{step}is running")
         }
-        StepPhase::Baking { .. } => format!("{step}is baking for {}", stage.policy.bake),
+        StepPhase::Baking { .. } => {
+            let bake = gate::bake(state, release, stage);
+            match (bake.0 > 0, stage.policy.verify.is_empty()) {
+                (true, true) => format!("{step}is baking for {bake}"),
+                (true, false) => format!("{step}is baking for {bake} and is verified"),
+                (false, _) => format!("{step}is verified"),
+            }
+        }
+        StepPhase::Between { .. } => {
+            let unmet: Vec<&str> = stage.conditions.iter().filter(|c| !c.met).map(|c| c.says.as_str()).collect();
+            format!("{step}is done; the next step waits. {}", unmet.join(" ")).trim_end().to_owned()
+        }
+        StepPhase::Undecided { why, .. } => format!(
+            "{step}is undecided, and somebody must say: {}. {} takes it as good, {} goes back.",
+            text(why),
+            gate::resume_command(&stage.policy.name),
+            code(&format!("/plimsoll rollback {}", stage.policy.name)),
+        ),
     }
 }
 

@@ -1,0 +1,162 @@
+//! Approving a candidate: who may, and that they had no hand in it.
+//!
+//! Knows memberships that were looked up. Must never count approvals: the gate does.
+
+use super::*;
+use crate::domain::facts::{Absence, Facts, Need};
+use crate::domain::markdown::text;
+use crate::domain::policy::Requirement;
+use crate::domain::release::content::{changes, commits, comparison, merged_since, unknown_merges};
+use crate::domain::release::eyes::hand_in;
+use crate::domain::release::gate::{approvals_wanted, approvers, conditions, who_may};
+
+/// What must be known to let somebody approve, given what is known already.
+pub(super) fn needs(
+    state: &PipelineState,
+    command: &PipelineCommand,
+    environment: &EnvironmentName,
+    facts: &Facts,
+) -> Vec<Need> {
+    let Some((release, stage)) = awaiting(state, environment) else { return Vec::new() };
+    let Some(requirement) = &stage.policy.approval else { return Vec::new() };
+    let teams = requirement.teams.iter();
+    let mut needs: Vec<Need> =
+        teams.map(|team| Need::TeamMember { team: team.clone(), login: command.by.clone() }).collect();
+    needs.push(comparison(state, release, environment));
+    needs.push(Need::RecentPulls { since: merged_since(state, environment) });
+    let unknown = unknown_merges(state, release, environment, facts);
+    needs.extend(unknown.into_iter().map(|number| Need::Pull { number }));
+    needs
+}
+
+/// The release that an approval is for: the candidate, else the rollout that pauses before its next step.
+fn awaiting<'a>(state: &'a PipelineState, environment: &EnvironmentName) -> Option<(&'a Release, &'a Stage)> {
+    state.candidate(environment).filter(|(release, _)| !release.is_rollback())
+}
+
+pub(super) fn approve(
+    state: &mut PipelineState,
+    command: &PipelineCommand,
+    facts: &Facts,
+    environment: &EnvironmentName,
+    sha: Option<&str>,
+    now: Timestamp,
+) -> Outcome {
+    let Some((release, stage)) = awaiting(state, environment) else {
+        return Err(format!("No release waits for {}.", code(environment.as_str())));
+    };
+    let environment = stage.policy.name.clone();
+    let shown = code(environment.as_str());
+    let (number, short) = (release.number, code(release.sha.short()));
+    let Some(requirement) = stage.policy.approval.clone() else {
+        return Err(format!("{shown} needs no approval."));
+    };
+    if sha.is_some_and(|named| !names_sha(named, &release.sha)) {
+        return Err(format!(
+            "The candidate for {shown} is release {number} ({short}), not {}.",
+            code(sha.unwrap_or_default())
+        ));
+    }
+    if let StagePhase::Waiting { since } = &stage.phase
+        && written_before(command, *since)
+    {
+        return Err(format!(
+            "The candidate for {shown} changed after this was written: it is now release {number} ({short}). Look at it and approve again."
+        ));
+    }
+    may_approve(command, &requirement, facts, &environment)?;
+    four_eyes(state, command, release, &environment, facts)?;
+    let approval = Approval {
+        by: command.by.clone(),
+        at: now,
+        sha: release.sha.clone(),
+        live: state.live(&environment).map(|live| live.sha.clone()),
+    };
+    if let Some(stage) = state.stage_mut(number, &environment) {
+        stage.approvals.retain(|a| a.by != approval.by);
+        stage.approvals.push(approval);
+    }
+    let Some((release, stage)) = awaiting(state, &environment) else {
+        return Err(format!("No release waits for {shown}."));
+    };
+    let (given, wanted) = (approvers(state, release, stage).len(), approvals_wanted(state, release, stage));
+    let rest: Vec<String> =
+        conditions(state, release, stage, now).into_iter().filter(|c| !c.met).map(|c| c.says).collect();
+    let then = match rest.as_slice() {
+        [] => "It starts now.".to_owned(),
+        _ if given < wanted => format!("{} more must approve.", wanted - given),
+        _ => format!("It still waits: {}", rest.join(" ")),
+    };
+    let by = text(command.by.as_str());
+    Ok(Answer::Final(format!("✅ {by} approved release {number} ({short}) for {shown}, {given} of {wanted}. {then}")))
+}
+
+fn may_approve(
+    command: &PipelineCommand,
+    requirement: &Requirement,
+    facts: &Facts,
+    environment: &EnvironmentName,
+) -> Result<(), String> {
+    let named = requirement.users.contains(&command.by);
+    let in_team = requirement.teams.iter().any(|team| matches!(facts.team_member(team, &command.by), Some(Ok(true))));
+    let anybody =
+        requirement.teams.is_empty() && requirement.users.is_empty() && command.permission >= Permission::Write;
+    if named || in_team || anybody {
+        return Ok(());
+    }
+    let refused = requirement.teams.iter().find_map(|team| match facts.team_member(team, &command.by) {
+        Some(Err(Absence::Refused { message })) => {
+            Some(format!(" (GitHub did not let Plimsoll read {}: {})", code(team.as_str()), text(message)))
+        }
+        Some(Ok(_)) | Some(Err(_)) | None => None,
+    });
+    Err(format!(
+        "{}, only {} may approve {}{}.",
+        mention(&command.by),
+        who_may(requirement),
+        code(environment.as_str()),
+        refused.unwrap_or_default()
+    ))
+}
+
+fn four_eyes(
+    state: &PipelineState,
+    command: &PipelineCommand,
+    release: &Release,
+    environment: &EnvironmentName,
+    facts: &Facts,
+) -> Result<(), String> {
+    let shown = code(environment.as_str());
+    let commits = commits(state, release, environment, facts)
+        .map_err(|why| format!("It cannot be told who is behind release {}: {why}.", release.number))?;
+    let by = mention(&command.by);
+    let rule = format!("{shown} needs somebody with no hand in the release");
+    let between = state.releases.values().filter(|r| r.number <= release.number);
+    let live = state.live(environment).map_or(ReleaseNumber(0), |live| live.release);
+    let asked = between.filter(|r| r.number > live).find(|r| r.requester() == Some(&command.by) && !r.is_rollback());
+    if let Some(asked) = asked {
+        return Err(format!("{by} asked for release {}; {rule}.", asked.number));
+    }
+    if let Some(how) = hand_in(&command.by, &changes(state, release, environment), &commits) {
+        return Err(format!("{by} {how}; {rule}."));
+    }
+    for number in unknown_merges(state, release, environment, facts) {
+        match facts.pull(number) {
+            Some(Ok(pull)) if pull.author == command.by => {
+                return Err(format!("{by} is the author of #{number}; {rule}."));
+            }
+            Some(Ok(pull)) if pull.merged_by.as_ref() == Some(&command.by) => {
+                return Err(format!("{by} merged #{number}; {rule}."));
+            }
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => {
+                return Err(format!("It cannot be told who merged #{number}, which is part of the release."));
+            }
+        }
+    }
+    match facts.recent_pulls(merged_since(state, environment)) {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(_)) | None => Err("GitHub did not say which pull requests were merged.".to_owned()),
+    }
+}
+

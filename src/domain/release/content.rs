@@ -1,0 +1,178 @@
+//! What a candidate would bring over what is live: its pull requests, its commits, its risk.
+//!
+//! Knows releases and facts about commits. Must never judge whether that may start.
+
+use super::*;
+use crate::domain::facts::{Absence, CommitSnapshot, Facts, Need, Standing};
+use crate::domain::policy::Band;
+use crate::domain::risk::compose;
+
+/// The comparison that says whether automation may deploy a commit: the default branch seen from it.
+pub fn reachability(sha: &Sha, plan: &Plan) -> Need {
+    Need::Comparison { base: sha.to_string(), head: plan.default_branch.to_string() }
+}
+
+/// Whether the default branch contains a commit, by the comparison that was looked up.
+pub fn is_reachable(sha: &Sha, plan: &Plan, facts: &Facts) -> bool {
+    match facts.comparison(sha.as_str(), plan.default_branch.as_str()) {
+        Some(Ok(found)) => matches!(found.standing, Standing::Ahead | Standing::Identical),
+        Some(Err(_)) | None => false,
+    }
+}
+
+/// Every change that the pipeline knows to lie between what is live and a release, oldest release first.
+pub fn changes<'a>(state: &'a PipelineState, release: &'a Release, environment: &EnvironmentName) -> Vec<&'a Change> {
+    let live = state.live(environment).map_or(ReleaseNumber(0), |live| live.release);
+    let between = state.releases.values().filter(|r| r.number > live && r.number < release.number);
+    between.chain(std::iter::once(release)).flat_map(|r| &r.changes).collect()
+}
+
+/// The risk of everything that a release would bring, with its band; `None`: of a part of it nobody knows.
+pub fn risk(state: &PipelineState, release: &Release, environment: &EnvironmentName) -> Option<(f64, Band)> {
+    let parts = changes(state, release, environment).into_iter().map(|change| change.risk.map(|(p, _)| p));
+    let together = compose(parts);
+    let known = together.unknown == 0 && together.judged > 0;
+    known.then(|| (together.probability, Band::of(together.probability, &release.plan.risk)))
+}
+
+/// Whether a release would bring the pull request that takes another back.
+pub fn brings_revert_of(
+    state: &PipelineState,
+    release: &Release,
+    environment: &EnvironmentName,
+    culprit: PullNumber,
+) -> bool {
+    let Some(by) = state.reverted.get(&culprit) else { return false };
+    changes(state, release, environment).iter().any(|change| change.pull == *by)
+}
+
+/// A change that automation would bring although a later one, which it would not bring, took it back.
+pub fn taken_back(
+    state: &PipelineState,
+    release: &Release,
+    environment: &EnvironmentName,
+) -> Option<(PullNumber, PullNumber)> {
+    if state.reverted.is_empty() || !matches!(release.purpose, Purpose::Delivery) {
+        return None;
+    }
+    let changes = changes(state, release, environment);
+    changes.iter().find_map(|change| {
+        let by = state.reverted.get(&change.pull)?;
+        let brought = changes.iter().any(|other| other.pull == *by);
+        (!brought).then_some((change.pull, *by))
+    })
+}
+
+/// What must be compared to know a candidate's commits; with nothing live, the commit itself.
+pub fn comparison(state: &PipelineState, release: &Release, environment: &EnvironmentName) -> Need {
+    match state.live(environment) {
+        Some(live) => Need::Comparison { base: live.sha.to_string(), head: release.sha.to_string() },
+        None => Need::Commit { name: release.sha.to_string() },
+    }
+}
+
+/// From when on merges may be part of a candidate: an hour before what is live was made, for clocks that differ.
+pub fn merged_since(state: &PipelineState, environment: &EnvironmentName) -> Timestamp {
+    let made = state.live(environment).and_then(|live| state.releases.get(&live.release)).map(|r| r.created_at);
+    made.map_or(Timestamp(0), |at| at.minus(Span::hours(1)))
+}
+
+/// The commits of a candidate.
+///
+/// # Errors
+/// Why they cannot be told, as the end of a sentence.
+pub fn commits(
+    state: &PipelineState,
+    release: &Release,
+    environment: &EnvironmentName,
+    facts: &Facts,
+) -> Result<Vec<CommitSnapshot>, String> {
+    let unreadable = |why: &Absence| match why {
+        Absence::NotFound => "GitHub does not know its commits any more".to_owned(),
+        Absence::Refused { message } | Absence::Unusable { message } => format!("GitHub would not say: {message}"),
+    };
+    match comparison(state, release, environment) {
+        Need::Comparison { base, head } => match facts.comparison(&base, &head) {
+            Some(Ok(found)) if found.total_commits as usize > found.commits.len() => Err(format!(
+                "it brings {} commits and GitHub shows only {} of them; deploy an earlier commit first",
+                found.total_commits,
+                found.commits.len()
+            )),
+            Some(Ok(found)) => Ok(found.commits.clone()),
+            Some(Err(why)) => Err(unreadable(why)),
+            None => Err("it was not asked".to_owned()),
+        },
+        _ => match facts.commit(release.sha.as_str()) {
+            Some(Ok(commit)) => Ok(vec![commit.clone()]),
+            Some(Err(why)) => Err(unreadable(why)),
+            None => Err("it was not asked".to_owned()),
+        },
+    }
+}
+
+/// Merged pull requests that lie in a candidate and that nobody has told us about (their delivery may be lost).
+pub fn unknown_merges(
+    state: &PipelineState,
+    release: &Release,
+    environment: &EnvironmentName,
+    facts: &Facts,
+) -> Vec<PullNumber> {
+    let Some(Ok(recent)) = facts.recent_pulls(merged_since(state, environment)) else { return Vec::new() };
+    let Ok(commits) = commits(state, release, environment, facts) else { return Vec::new() };
+    let known: Vec<PullNumber> = changes(state, release, environment).iter().map(|c| c.pull).collect();
+    recent
+        .iter()
+        .filter(|pull| pull.merged && !known.contains(&pull.number))
+        .filter(|pull| pull.merge_commit_sha.as_ref().is_some_and(|sha| commits.iter().any(|c| c.sha == *sha)))
+        .map(|pull| pull.number)
+        .collect()
+}
+
+/// A change under suspicion.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suspect {
+    pub pull: PullNumber,
+    /// Only its order means something.
+    pub weight: f64,
+    /// Why, in a few words.
+    pub because: String,
+}
+
+/// The changes of a failed release, likeliest culprit first: by risk, by paths that cannot be taken back, by how much of
+/// the service each touches. What was reverted already is left out.
+pub fn suspects(state: &PipelineState, release: &Release, environment: &EnvironmentName) -> Vec<Suspect> {
+    /// A change of unknown risk ranks with those that are thought to go wrong one time in five.
+    const UNKNOWN: f64 = 0.2;
+    const IRREVERSIBLE: f64 = 0.15;
+    const ALL_FILES: f64 = 0.1;
+    let changes = changes(state, release, environment);
+    let files: u64 = changes.iter().map(|change| change.files).sum();
+    let mut suspects: Vec<Suspect> = changes
+        .iter()
+        .filter(|change| !state.reverted.contains_key(&change.pull))
+        .map(|change| {
+            let mut because = Vec::new();
+            let mut weight = UNKNOWN;
+            match change.risk {
+                Some((p, band)) => {
+                    weight = p;
+                    because.push(format!("{} risk ({:.0} %)", band.word(), p * 100.0));
+                }
+                None => because.push("risk unknown".to_owned()),
+            }
+            if !change.irreversible.is_empty() {
+                weight += IRREVERSIBLE;
+                because.push("changes what cannot be taken back".to_owned());
+            }
+            if files > 0 && change.files > 0 {
+                weight += ALL_FILES * change.files as f64 / files as f64;
+                because.push(format!("{} of the {files} files that changed", change.files));
+            }
+            Suspect { pull: change.pull, weight, because: because.join(", ") }
+        })
+        .collect();
+    // The newest first among equals: what came last is likelier than what ran on another environment for longer.
+    suspects.sort_by(|a, b| b.weight.total_cmp(&a.weight).then(b.pull.cmp(&a.pull)));
+    suspects.dedup_by_key(|suspect| suspect.pull);
+    suspects
+}
