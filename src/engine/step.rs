@@ -206,11 +206,16 @@ pub fn read_lane(state: &[u8]) -> Result<Lane, String> {
     struct Head {
         format: u32,
     }
-    let head: Head = serde_json::from_slice(state).map_err(|e| format!("the state cannot be read: {e}"))?;
-    if head.format > FORMAT {
-        return Err(format!("the state has format {}, this version knows {FORMAT}", head.format));
+    // The head alone is read only when the whole cannot be: a newer format need not have our shape.
+    let lane = serde_json::from_slice::<Lane>(state);
+    let format = match &lane {
+        Ok(lane) => lane.format,
+        Err(_) => serde_json::from_slice::<Head>(state).map_or(FORMAT, |head| head.format),
+    };
+    if format > FORMAT {
+        return Err(format!("the state has format {format}, this version knows {FORMAT}"));
     }
-    serde_json::from_slice(state).map_err(|e| format!("the state cannot be read: {e}"))
+    lane.map_err(|e| format!("the state cannot be read: {e}"))
 }
 
 fn read(state: &[u8]) -> Result<Lane, Failure> {
