@@ -103,6 +103,9 @@ pub fn act(scene: &mut Scene) {
     let some = *scene.chance.pick(&all);
     let some_open = if open.is_empty() { None } else { Some(*scene.chance.pick(&open)) };
     let writer = *scene.chance.pick(&WRITERS);
+    if scene.size == Size::Small && scene.chance.one_in(3) {
+        return press_on(scene, some, some_open);
+    }
     match (scene.chance.below(100), some_open) {
         (0..=11, _) if open.len() < 4 && all.len() < scene.size.of(3, 9) => open_pull(scene),
         (0..=33, Some(number)) => merge(scene, number, writer),
@@ -275,15 +278,39 @@ fn words(scene: &mut Scene) -> String {
     }
 }
 
+/// Somebody does what moves releases on: a small world has no time to get there by luck alone.
+fn press_on(scene: &mut Scene, some: u64, some_open: Option<u64>) {
+    match some_open {
+        Some(number) if scene.chance.one_in(2) => {
+            let by = *scene.chance.pick(&WRITERS);
+            merge(scene, number, by);
+        }
+        Some(_) | None => {
+            let by = somebody(scene);
+            let verb = *scene.chance.pick(&["approve", "approve", "approve", "rollback", "resume", "deploy main to"]);
+            say(scene, some, by, &format!("/plimsoll {verb} production"));
+        }
+    }
+}
+
+/// Every other time one of those who may approve.
+fn somebody(scene: &mut Scene) -> &'static str {
+    if scene.chance.one_in(2) { *scene.chance.pick(&MANAGERS) } else { *scene.chance.pick(&EVERYBODY) }
+}
+
 fn command(scene: &mut Scene, number: u64) {
-    let by = if scene.chance.one_in(2) { *scene.chance.pick(&MANAGERS) } else { *scene.chance.pick(&EVERYBODY) };
+    let by = somebody(scene);
     let body = words(scene);
+    say(scene, number, by, &body);
+}
+
+fn say(scene: &mut Scene, number: u64, by: &str, body: &str) {
     let times = if scene.chance.one_in(8) { 2 } else { 1 };
     let now = scene.now;
     for _ in 0..times {
-        if let Ok(id) = scene.model.comment(number, by, &body, now) {
+        if let Ok(id) = scene.model.comment(number, by, body, now) {
             touch(&mut scene.model, number, now);
-            scene.record.written.insert(id, body.clone());
+            scene.record.written.insert(id, body.to_owned());
             scene.tell(|| format!("{by} writes {id} on #{number}: {body:?}"));
         }
     }
