@@ -295,7 +295,8 @@ fn press_on(scene: &mut Scene, some: u64, some_open: Option<u64>) {
 
 /// Every other time one of those who may approve.
 fn somebody(scene: &mut Scene) -> &'static str {
-    if scene.chance.one_in(2) { *scene.chance.pick(&MANAGERS) } else { *scene.chance.pick(&EVERYBODY) }
+    let among: &[&'static str] = if scene.chance.one_in(2) { &MANAGERS } else { &EVERYBODY };
+    scene.chance.pick::<&str>(among)
 }
 
 fn command(scene: &mut Scene, number: u64) {
