@@ -161,9 +161,14 @@ pub fn read(snapshot: &[u8]) -> Result<Lane, String> {
         format: u32,
     }
     let wrong = |e: serde_json::Error| format!("the state cannot be read: {e}");
-    let head: Head = serde_json::from_slice(snapshot).map_err(wrong)?;
-    match head.format {
-        FORMAT => serde_json::from_slice(snapshot).map_err(wrong),
+    // The head alone is read only when the whole cannot be: another format need not have our shape.
+    let lane = serde_json::from_slice::<Lane>(snapshot);
+    let format = match &lane {
+        Ok(lane) => lane.format,
+        Err(_) => serde_json::from_slice::<Head>(snapshot).map_or(FORMAT, |head| head.format),
+    };
+    match format {
+        FORMAT => lane.map_err(wrong),
         newer if newer > FORMAT => Err(format!("the state has format {newer}, this version knows {FORMAT}")),
         _ => {
             let mut lane: serde_json::Value = serde_json::from_slice(snapshot).map_err(wrong)?;

@@ -41,7 +41,13 @@ impl Tables {
             attempts: 0,
             effect,
         };
+        self.open.insert(row.effect.key.clone());
         self.effects.insert(row.effect.key.clone(), row);
+    }
+
+    /// Effects that are planned or in flight, by key.
+    pub(super) fn open_effects(&self) -> impl Iterator<Item = &Row> {
+        self.open.iter().filter_map(|key| self.effects.get(key))
     }
 
     pub(super) fn claim_effect(
@@ -52,7 +58,7 @@ impl Tables {
     ) -> Option<ClaimedEffect> {
         let mut busy = BTreeSet::new();
         let mut newest: BTreeMap<&str, Rank> = BTreeMap::new();
-        for row in self.effects.values() {
+        for row in self.open_effects() {
             if matches!(row.state, EffectState::InFlight { .. }) {
                 busy.insert(row.lock_name.as_str());
             }
@@ -61,7 +67,7 @@ impl Tables {
                 *best = rank.max(*best);
             }
         }
-        let claimable = self.effects.values().filter_map(|row| {
+        let claimable = self.open_effects().filter_map(|row| {
             let due_at = match row.state {
                 EffectState::InFlight { due_at, .. } => due_at,
                 EffectState::Planned { due_at } => {
@@ -109,18 +115,20 @@ impl Tables {
 
     /// Ends the planned publishes of a target that are older than `rank`.
     pub(super) fn supersede(&mut self, lock_name: &str, rank: Rank, now: Timestamp) {
-        let mut ended: Vec<_> = Vec::new();
-        for row in self.effects.values_mut().filter(|row| row.lock_name == lock_name) {
-            if row.planned_publish().is_some_and(|other| other < rank) {
-                row.state = EffectState::Ended { ending: Ending::Superseded, at: now };
-                ended.push((
-                    row.number,
-                    ended_arrival(row.effect.subject.clone(), row.effect.key.clone(), Ending::Superseded, now),
-                ));
-            }
-        }
-        ended.sort_by_key(|(number, _)| *number);
-        ended.into_iter().for_each(|(_, arrival)| self.arrive(arrival));
+        let older = self.open_effects().filter(|row| row.lock_name == lock_name);
+        let older = older.filter(|row| row.planned_publish().is_some_and(|other| other < rank));
+        let mut older: Vec<_> = older.map(|row| (row.number, row.effect.key.clone())).collect();
+        older.sort();
+        older.into_iter().for_each(|(_, key)| self.end(&key, Ending::Superseded, now));
+    }
+
+    /// Ends an effect, and lets its lane hear of it.
+    fn end(&mut self, key: &EffectKey, ending: Ending, now: Timestamp) {
+        let Some(row) = self.effects.get_mut(key) else { return };
+        self.open.remove(key);
+        row.state = EffectState::Ended { ending: ending.clone(), at: now };
+        let arrival = ended_arrival(row.effect.subject.clone(), key.clone(), ending, now);
+        self.arrive(arrival);
     }
 
     pub(super) fn finish_effect(
@@ -144,11 +152,7 @@ impl Tables {
             EffectProgress::Settle { until, because: _ } => {
                 row.state = EffectState::InFlight { holder: None, due_at: until };
             }
-            EffectProgress::Ended(ending) => {
-                row.state = EffectState::Ended { ending: ending.clone(), at: now };
-                let arrival = ended_arrival(row.effect.subject.clone(), row.effect.key.clone(), ending, now);
-                self.arrive(arrival);
-            }
+            EffectProgress::Ended(ending) => self.end(key, ending, now),
         }
         Ok(())
     }

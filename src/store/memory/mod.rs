@@ -34,8 +34,12 @@ struct Tables {
     deliveries: BTreeMap<i64, Delivery>,
     /// The first delivery under each GUID.
     guids: BTreeMap<DeliveryId, i64>,
+    /// Those of `deliveries` that wait to be sorted.
+    unsorted: BTreeSet<i64>,
     lanes: BTreeMap<Subject, Lane>,
     effects: BTreeMap<EffectKey, Row>,
+    /// Those of `effects` that have not ended.
+    open: BTreeSet<EffectKey>,
     parked: Vec<(ArrivalId, Parked)>,
     deliveries_last: i64,
     arrivals_last: i64,
@@ -232,7 +236,7 @@ impl Store for MemoryStore {
     async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.read(|tables| {
             let lanes = tables.lanes.values().filter_map(Lane::due_at);
-            let effects = tables.effects.values().filter_map(|row| match row.state {
+            let effects = tables.open_effects().filter_map(|row| match row.state {
                 EffectState::Planned { due_at } | EffectState::InFlight { due_at, .. } => Some(due_at),
                 EffectState::Ended { .. } => None,
             });
@@ -322,6 +326,7 @@ impl Tables {
         let admitted = match &state {
             DeliveryState::Unsorted | DeliveryState::Sorted => {
                 self.guids.insert(new.id.clone(), self.deliveries_last);
+                self.unsorted.insert(self.deliveries_last);
                 Admitted::Stored
             }
             DeliveryState::Parked { .. } => Admitted::Parked,
@@ -333,21 +338,24 @@ impl Tables {
     }
 
     fn unsorted(&self) -> impl Iterator<Item = NewDelivery> {
-        self.deliveries.values().filter_map(|row| match (&row.state, &row.body) {
-            (DeliveryState::Unsorted, Body::Kept(body)) => Some(NewDelivery {
-                id: row.id.clone(),
-                event: row.event.clone(),
-                body: body.clone(),
-                received_at: row.received_at,
-            }),
-            (DeliveryState::Unsorted | DeliveryState::Sorted | DeliveryState::Parked { .. }, _) => None,
+        self.unsorted.iter().filter_map(|number| self.deliveries.get(number)).filter_map(|row| {
+            match (&row.state, &row.body) {
+                (DeliveryState::Unsorted, Body::Kept(body)) => Some(NewDelivery {
+                    id: row.id.clone(),
+                    event: row.event.clone(),
+                    body: body.clone(),
+                    received_at: row.received_at,
+                }),
+                (DeliveryState::Unsorted | DeliveryState::Sorted | DeliveryState::Parked { .. }, _) => None,
+            }
         })
     }
 
     fn sort(&mut self, id: &DeliveryId, made: Sorted, now: Timestamp) {
-        let Some(row) = self.guids.get(id).and_then(|number| self.deliveries.get_mut(number)) else { return };
+        let Some(number) = self.guids.get(id) else { return };
+        let Some(row) = self.deliveries.get_mut(number) else { return };
         match row.state {
-            DeliveryState::Unsorted => {}
+            DeliveryState::Unsorted => drop(self.unsorted.remove(number)),
             DeliveryState::Sorted | DeliveryState::Parked { .. } => return,
         }
         match made {
@@ -425,7 +433,7 @@ impl Tables {
                 DeliveryState::Parked { .. } => counts.deliveries_parked += 1,
             }
         }
-        for row in self.effects.values() {
+        for row in self.open_effects() {
             match row.state {
                 EffectState::Planned { .. } => counts.effects_planned += 1,
                 EffectState::InFlight { .. } => counts.effects_in_flight += 1,

@@ -197,7 +197,8 @@ fn fate(scene: &mut Scene, run: u64) {
         "success"
     };
     let long = scene.chance.one_in(6);
-    let length = scene.chance.between(2_000, if long { 9 * 60_000 } else { 60_000 });
+    let length_max = if long { scene.size.of(2, 9) * 60_000 } else { scene.size.of(12_000, 60_000) };
+    let length = scene.chance.between(1_000, length_max);
     scene.endings.push((scene.now + length, run, conclusion));
 }
 

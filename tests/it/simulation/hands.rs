@@ -18,6 +18,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+/// One turn in so many is played again.
+const REPLAY_ONE_IN: u64 = 16;
+
 /// What one worker of one instance works with.
 #[derive(Clone)]
 pub struct Hands {
@@ -224,7 +227,7 @@ impl Store for Hands {
                 let mut scene = self.scene.lock();
                 scene.changes += 1;
                 // To play every turn twice would double what a world costs.
-                self.replay().begun(claimed, scene.record.turns % 6 == scene.seed % 6);
+                self.replay().begun(claimed, scene.record.turns % REPLAY_ONE_IN == scene.seed % REPLAY_ONE_IN);
             }
             self.edge("after claim_lane", 240_000).await;
         }

@@ -67,10 +67,18 @@ pub fn committed(scene: &mut Scene, subject: &Subject, after: &[u8]) {
 fn note_waiting(scene: &mut Scene, state: &PipelineState) {
     for release in state.releases.values() {
         for stage in &release.stages {
-            if let StagePhase::Waiting { since, .. } = &stage.phase {
-                let place = (state.service.clone(), release.number, stage.policy.name.clone());
-                scene.record.waiting_since.entry(place).or_insert(*since);
-            }
+            let since = match &stage.phase {
+                StagePhase::Waiting { since, .. } => *since,
+                // It waited, was approved and started in one turn, all at the same time.
+                StagePhase::Rolling(rollout) => rollout.started_at,
+                StagePhase::Ahead
+                | StagePhase::Succeeded { .. }
+                | StagePhase::Failed { .. }
+                | StagePhase::Superseded { .. }
+                | StagePhase::NotReached => continue,
+            };
+            let place = (state.service.clone(), release.number, stage.policy.name.clone());
+            scene.record.waiting_since.entry(place).or_insert(since);
         }
     }
 }

@@ -67,7 +67,7 @@ mod tests {
     fn the_same_seed_plays_the_same_world() {
         let play = || {
             let outcome = play(Wish { seed: 7, ..Wish::default() });
-            (outcome.steps, outcome.turns, outcome.effects, outcome.crashes, outcome.runs)
+            (outcome.size, outcome.steps, outcome.turns, outcome.effects, outcome.crashes, outcome.runs)
         };
         assert_eq!(play(), play());
     }

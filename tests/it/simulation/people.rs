@@ -2,7 +2,7 @@
 
 use super::acts::touch;
 use super::chance::Chance;
-use super::scene::Scene;
+use super::scene::{Scene, Size};
 use plimsoll::domain::policy::POLICY_PATH;
 use plimsoll::sandbox::history::History as _;
 use plimsoll::sandbox::history::{MadeHistory, MergeMethod, Signature};
@@ -22,7 +22,7 @@ fn file(path: &str, text: &str) -> Files {
 }
 
 /// A policy file, drawn.
-fn policy(chance: &mut Chance) -> String {
+fn policy(chance: &mut Chance, size: Size) -> String {
     let mut production = Vec::new();
     match chance.below(5) {
         0 => {}
@@ -34,13 +34,13 @@ fn policy(chance: &mut Chance) -> String {
     }
     let staging_steps = if chance.one_in(4) { "      rollout: [10%, 100%]\n" } else { "" };
     if chance.one_in(2) {
-        production.push(format!("bake: {}s", chance.between(10, 200)));
+        production.push(format!("bake: {}s", chance.between(5, size.of(30, 200))));
     }
     if chance.one_in(3) {
         production.push("on_failure: hold".into());
     }
     if chance.one_in(2) {
-        production.push(format!("timeout: {}m", chance.between(2, 15)));
+        production.push(format!("timeout: {}m", chance.between(1, size.of(3, 15))));
     }
     let production: String = production.iter().map(|line| format!("      {line}\n")).collect();
     let title = chance.pick(&["any", "conventional"]);
@@ -59,10 +59,10 @@ fn policy(chance: &mut Chance) -> String {
 const BROKEN_POLICY: &str = "version: 1\npipelin: {}\nservices: [\n";
 
 /// GitHub as it is before anything happens: a repository with a policy, and the App not yet installed.
-pub fn github(chance: &mut Chance, start: i64) -> Model {
+pub fn github(chance: &mut Chance, size: Size, start: i64) -> Model {
     let mut history = MadeHistory::new();
     let who = Signature { name: "Grace Hopper".into(), email: "grace@example.com".into(), at_ms: start - 86_400_000 };
-    let mut files = file(POLICY_PATH, &policy(chance));
+    let mut files = file(POLICY_PATH, &policy(chance, size));
     files.extend(file(".github/workflows/deploy.yml", WORKFLOW));
     files.extend(file("services/api/main.rs", "fn main() {}\n"));
     files.extend(file("web/index.html", "<title>Shop</title>\n"));
@@ -103,8 +103,11 @@ pub fn act(scene: &mut Scene) {
     let some = *scene.chance.pick(&all);
     let some_open = if open.is_empty() { None } else { Some(*scene.chance.pick(&open)) };
     let writer = *scene.chance.pick(&WRITERS);
+    if scene.size == Size::Small && scene.chance.one_in(3) {
+        return press_on(scene, some, some_open);
+    }
     match (scene.chance.below(100), some_open) {
-        (0..=11, _) if open.len() < 4 && all.len() < 9 => open_pull(scene),
+        (0..=11, _) if open.len() < 4 && all.len() < scene.size.of(3, 9) => open_pull(scene),
         (0..=33, Some(number)) => merge(scene, number, writer),
         (34..=39, Some(number)) => push(scene, number, writer),
         (40..=42, Some(number)) => {
@@ -170,7 +173,7 @@ fn open_pull(scene: &mut Scene) {
     };
     let text = match path.as_str() {
         POLICY_PATH if scene.chance.one_in(3) => BROKEN_POLICY.to_owned(),
-        POLICY_PATH => policy(&mut scene.chance),
+        POLICY_PATH => policy(&mut scene.chance, scene.size),
         _ => format!("// {branch}\n// {now}\n"),
     };
     let message = format!("feat: {branch}{}", trailer(&mut scene.chance));
@@ -215,7 +218,7 @@ fn merge(scene: &mut Scene, number: u64, by: &str) {
 fn change_policy(scene: &mut Scene) {
     let now = scene.now;
     let broken = scene.chance.one_in(4);
-    let text = if broken { BROKEN_POLICY.to_owned() } else { policy(&mut scene.chance) };
+    let text = if broken { BROKEN_POLICY.to_owned() } else { policy(&mut scene.chance, scene.size) };
     let by = *scene.chance.pick(&MANAGERS);
     let _ = scene.model.push_commit("main", &file(POLICY_PATH, &text), "chore: another policy", by, now);
     scene.tell(|| format!("{by} changes the policy{}", if broken { " and breaks it" } else { "" }));
@@ -275,15 +278,40 @@ fn words(scene: &mut Scene) -> String {
     }
 }
 
+/// Somebody does what moves releases on: a small world has no time to get there by luck alone.
+fn press_on(scene: &mut Scene, some: u64, some_open: Option<u64>) {
+    match some_open {
+        Some(number) if scene.chance.one_in(2) => {
+            let by = *scene.chance.pick(&WRITERS);
+            merge(scene, number, by);
+        }
+        Some(_) | None => {
+            let by = somebody(scene);
+            let verb = *scene.chance.pick(&["approve", "approve", "approve", "rollback", "resume", "deploy main to"]);
+            say(scene, some, by, &format!("/plimsoll {verb} production"));
+        }
+    }
+}
+
+/// Every other time one of those who may approve.
+fn somebody(scene: &mut Scene) -> &'static str {
+    let among: &[&'static str] = if scene.chance.one_in(2) { &MANAGERS } else { &EVERYBODY };
+    scene.chance.pick::<&str>(among)
+}
+
 fn command(scene: &mut Scene, number: u64) {
-    let by = if scene.chance.one_in(2) { *scene.chance.pick(&MANAGERS) } else { *scene.chance.pick(&EVERYBODY) };
+    let by = somebody(scene);
     let body = words(scene);
+    say(scene, number, by, &body);
+}
+
+fn say(scene: &mut Scene, number: u64, by: &str, body: &str) {
     let times = if scene.chance.one_in(8) { 2 } else { 1 };
     let now = scene.now;
     for _ in 0..times {
-        if let Ok(id) = scene.model.comment(number, by, &body, now) {
+        if let Ok(id) = scene.model.comment(number, by, body, now) {
             touch(&mut scene.model, number, now);
-            scene.record.written.insert(id, body.clone());
+            scene.record.written.insert(id, body.to_owned());
             scene.tell(|| format!("{by} writes {id} on #{number}: {body:?}"));
         }
     }

@@ -12,6 +12,32 @@ use plimsoll::sandbox::model::Model;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// How much there is of a world. What can happen is the same in each: a small one is the same day with fewer people's
+/// acts in it, and less waiting. Most worlds are small, as what is found is found more often for the same work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    Small,
+    Large,
+}
+
+impl Size {
+    /// Draws a size; what is not large is small.
+    pub fn drawn(chance: &mut Chance, large_one_in: Option<usize>) -> Self {
+        match large_one_in {
+            Some(n) if chance.one_in(n) => Self::Large,
+            Some(_) | None => Self::Small,
+        }
+    }
+
+    /// The one for small worlds, or the one for large worlds.
+    pub fn of<T>(self, small: T, large: T) -> T {
+        match self {
+            Self::Small => small,
+            Self::Large => large,
+        }
+    }
+}
+
 /// How often what goes wrong, in 10,000. Each world has its own weather, with some faults left out altogether.
 #[derive(Clone, Debug, Default)]
 pub struct Weather {
@@ -48,8 +74,8 @@ pub struct Weather {
 }
 
 impl Weather {
-    /// Draws a weather; `calm` has slow and failing runs, but no faults.
-    pub fn drawn(chance: &mut Chance, calm: bool, start: i64) -> Self {
+    /// Draws a weather for the time until `clear_at`; `calm` has slow and failing runs, but no faults.
+    pub fn drawn(chance: &mut Chance, size: Size, calm: bool, start: i64, clear_at: i64) -> Self {
         let mut rate = |some: u32, many: u32| *chance.pick(&[0, some, some, many]);
         let mut weather = Self {
             lost: rate(500, 4_000),
@@ -69,8 +95,8 @@ impl Weather {
             outages: Vec::new(),
         };
         if chance.one_in(3) {
-            let from = start + chance.between(0, 20 * 60_000);
-            weather.outages.push((from, from + chance.between(60_000, 8 * 60_000)));
+            let from = start + chance.between(0, clear_at - start);
+            weather.outages.push((from, from + chance.between(20_000, size.of(2, 8) * 60_000)));
         }
         if calm {
             let Self { hanging, failing, no_details, .. } = weather;
@@ -159,6 +185,7 @@ pub struct Scene {
     pub now: i64,
     pub chance: Chance,
     pub seed: u64,
+    pub size: Size,
     pub model: Model,
     pub weather: Weather,
     pub sabotage: Option<Sabotage>,

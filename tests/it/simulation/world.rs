@@ -4,7 +4,7 @@
 
 use super::chance::Chance;
 use super::hands::{Hands, at_once};
-use super::scene::{Broken, Record, Sabotage, Scene, Shared, Weather};
+use super::scene::{Broken, Record, Sabotage, Scene, Shared, Size, Weather};
 use super::{START, acts, answers, invariants, people};
 use bytes::Bytes;
 use plimsoll::domain::ids::*;
@@ -24,6 +24,8 @@ use std::task::{Context, Poll, Waker};
 
 /// Steps after which a world is said to go round in circles.
 const STEPS_MAX: u64 = 60_000;
+/// One world in so many is large.
+const LARGE_ONE_IN: usize = 10;
 /// How long a world may take to come to rest after the faults ended.
 const REST_WITHIN: i64 = 12 * 3_600_000;
 
@@ -31,7 +33,7 @@ const REST_WITHIN: i64 = 12 * 3_600_000;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wish {
     pub seed: u64,
-    /// At most four minutes until the sky clears, in place of up to thirty.
+    /// No large worlds.
     pub short: bool,
     /// No faults, one instance.
     pub calm: bool,
@@ -44,6 +46,7 @@ pub struct Wish {
 #[derive(Debug)]
 pub struct Outcome {
     pub broken: Option<Broken>,
+    pub size: Size,
     pub steps: u64,
     pub turns: u64,
     pub effects: u64,
@@ -95,8 +98,9 @@ struct World {
     instances: Vec<Instance>,
     /// When people do something next; `None`: they went home.
     people_at: Option<i64>,
-    people_until: i64,
-    short: bool,
+    /// How much more they do, and how long they wait at most before they go on.
+    acts_left: i64,
+    pause_ms_max: i64,
     clear_at: i64,
     steps: u64,
 }
@@ -108,6 +112,7 @@ pub fn play(wish: Wish) -> Outcome {
     let scene = world.scene.lock();
     Outcome {
         broken: scene.broken.clone(),
+        size: scene.size,
         steps: world.steps,
         turns: scene.record.turns,
         effects: scene.record.effects,
@@ -119,9 +124,11 @@ pub fn play(wish: Wish) -> Outcome {
 impl World {
     fn new(wish: Wish) -> Self {
         let mut chance = Chance::new(wish.seed);
-        let mut model = people::github(&mut chance, START);
-        let weather = Weather::drawn(&mut chance, wish.calm, START);
-        let clear_at = START + if wish.short { chance.between(100, 240) } else { chance.between(600, 1_800) } * 1_000;
+        let size = Size::drawn(&mut chance, (!wish.short).then_some(LARGE_ONE_IN));
+        let mut model = people::github(&mut chance, size, START);
+        let clear_at = START + size.of(chance.between(60, 240), chance.between(300, 1_800)) * 1_000;
+        let weather = Weather::drawn(&mut chance, size, wish.calm, START, clear_at);
+        let acts = size.of(chance.between(4, 12), chance.between(15, 45));
         let count = if wish.calm || chance.one_in(2) { 1 } else { 2 };
         let skewed = !wish.calm && chance.one_in(4);
         let instances = (0..count).map(|name| Instance {
@@ -137,6 +144,7 @@ impl World {
             now: START,
             chance,
             seed: wish.seed,
+            size,
             model,
             weather,
             sabotage: wish.sabotage,
@@ -152,7 +160,9 @@ impl World {
             trace: wish.trace,
         };
         scene.tell(|| format!("{:?}", scene.weather));
-        scene.tell(|| format!("{} instances; the sky clears at {}", count, (clear_at - START) / 1_000));
+        scene.tell(|| {
+            format!("{size:?}, {acts} acts, {} instances; the sky clears at {}", count, (clear_at - START) / 1_000)
+        });
         if let Some(plimsoll::sandbox::history::Entry::File { bytes, .. }) =
             scene.model.history.branch("main").and_then(|tip| scene.model.history.read(&tip, POLICY_PATH))
         {
@@ -163,8 +173,8 @@ impl World {
             store: Arc::new(MemoryStore::new()),
             instances,
             people_at: Some(START + 2_000),
-            people_until: clear_at,
-            short: wish.short,
+            acts_left: acts,
+            pause_ms_max: 3 * (clear_at - START) / acts,
             clear_at,
             steps: 0,
         };
@@ -224,10 +234,10 @@ impl World {
             Next::Person => {
                 let mut scene = self.scene.lock();
                 people::act(&mut scene);
-                let pause = if self.short { 20_000 } else { 120_000 };
-                let length = if scene.chance.one_in(3) { 5_000 } else { pause };
+                self.acts_left -= 1;
+                let length = if scene.chance.one_in(3) { 5_000 } else { self.pause_ms_max };
                 let at = scene.now + scene.chance.between(100, length);
-                self.people_at = Some(at).filter(|at| *at < self.people_until);
+                self.people_at = Some(at).filter(|at| self.acts_left > 0 && *at < self.clear_at);
             }
             Next::Tick => {
                 let mut scene = self.scene.lock();
@@ -306,7 +316,9 @@ impl World {
             Poll::Pending => {
                 let mut scene = self.scene.lock();
                 if scene.crash {
-                    instance.up_at = scene.now + scene.chance.between(100, 90_000);
+                    let long_one_in = scene.size.of(3, 1);
+                    let long = scene.chance.one_in(long_one_in);
+                    instance.up_at = scene.now + scene.chance.between(100, if long { 90_000 } else { 10_000 });
                     drop(scene);
                     drop(doing);
                     self.restart(at);
@@ -336,7 +348,8 @@ impl World {
             }
             let copies = if scene.chance.hits(doubled) { 2 } else { 1 };
             for _ in 0..copies {
-                let late = if scene.chance.hits(delayed) { 20 * 60_000 } else { 1_500 };
+                let some = if scene.chance.one_in(scene.size.of(2, 1)) { 20 * 60_000 } else { 60_000 };
+                let late = if scene.chance.hits(delayed) { some } else { 1_500 };
                 let at = scene.now + scene.chance.between(50, late);
                 scene.wire.push((at, delivery(&event, at)));
             }
