@@ -148,7 +148,9 @@ fn supersede(
     }
     said.notes.push(format!("release {number} is superseded by {by} in {name}"));
     let asked = release.asked.clone();
-    said.tell(asked.as_ref(), || format!("Release {number} was superseded by release {by} before it started in {name}."));
+    said.tell(asked.as_ref(), || {
+        format!("Release {number} was superseded by release {by} before it started in {name}.")
+    });
 }
 
 /// Writes that a rollout succeeded: it is live, and good to come back to.
@@ -189,7 +191,9 @@ pub fn succeed(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut Sa
         }
     }
     said.notes.push(format!("release {} is live in {}", at.release, at.environment));
-    said.tell(asked.as_ref(), || format!("✅ Release {} (`{}`) is live in {}.", at.release, sha.short(), at.environment));
+    said.tell(asked.as_ref(), || {
+        format!("✅ Release {} (`{}`) is live in {}.", at.release, sha.short(), at.environment)
+    });
 }
 
 /// Starts whatever may start now, environment by environment, and writes down what is in the way of the rest.

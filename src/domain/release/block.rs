@@ -31,16 +31,7 @@ pub fn put(state: &mut PipelineState, wanted: Wanted, now: Timestamp) -> Result<
     }
     state.last_block += 1;
     let until = lasts.map(|lasts| now.plus(lasts));
-    state.blocks.push(Block {
-        number: state.last_block,
-        kind,
-        environment,
-        owner,
-        reason,
-        since: now,
-        until,
-        culprit,
-    });
+    state.blocks.push(Block { number: state.last_block, kind, environment, owner, reason, since: now, until, culprit });
     state.blocks.last().ok_or_else(|| "The block was not kept.".to_owned())
 }
 
@@ -58,8 +49,7 @@ pub fn hold(
     // The culprit of the failure stays the culprit when somebody then rolls back by hand.
     let culprit = culprit.or(known.and_then(|block| block.culprit));
     let environment = Some(environment.clone());
-    let wanted =
-        Wanted { kind: BlockKind::Hold, environment, owner: Owner::Automation, reason, lasts: None, culprit };
+    let wanted = Wanted { kind: BlockKind::Hold, environment, owner: Owner::Automation, reason, lasts: None, culprit };
     // Automation has one hold an environment, so there is always room for it but in a hostile crowd; then its place
     // is taken from the newest of people's.
     if put(state, wanted.clone(), now).is_err() {

@@ -35,7 +35,8 @@ pub fn break_gate(
             let paused = |(_, stage): &(&Release, &Stage)| {
                 stage.rollout().is_some_and(|rollout| matches!(rollout.phase, StepPhase::Between { .. }))
             };
-            let (release, stage) = state.rolling(&known.name).filter(paused).or_else(|| state.candidate(&known.name))?;
+            let (release, stage) =
+                state.rolling(&known.name).filter(paused).or_else(|| state.candidate(&known.name))?;
             let closed = conditions(state, release, stage, now).iter().any(|c| c.gate == gate && !c.met);
             let since = match &stage.phase {
                 StagePhase::Waiting { since } => *since,

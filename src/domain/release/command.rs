@@ -40,13 +40,7 @@ pub fn needs(state: &PipelineState, command: &PipelineCommand, plan: &Plan, fact
     verb_needs(state, command, &command.verb, plan, facts)
 }
 
-fn verb_needs(
-    state: &PipelineState,
-    command: &PipelineCommand,
-    verb: &Verb,
-    plan: &Plan,
-    facts: &Facts,
-) -> Vec<Need> {
+fn verb_needs(state: &PipelineState, command: &PipelineCommand, verb: &Verb, plan: &Plan, facts: &Facts) -> Vec<Need> {
     match verb {
         Verb::Deploy { what, .. } => {
             let mut needs = vec![Need::Commit { name: what.clone() }];
@@ -153,12 +147,8 @@ fn outcome(
             let wish = (BlockKind::Freeze, environment.as_ref(), *lasts, reason.as_deref());
             blocks::put(state, command, plan, wish, now, said)
         }
-        Verb::Unlock { environment, .. } => {
-            blocks::take(state, command, (BlockKind::Lock, Some(environment)), said)
-        }
-        Verb::Unfreeze { environment } => {
-            blocks::take(state, command, (BlockKind::Freeze, environment.as_ref()), said)
-        }
+        Verb::Unlock { environment, .. } => blocks::take(state, command, (BlockKind::Lock, Some(environment)), said),
+        Verb::Unfreeze { environment } => blocks::take(state, command, (BlockKind::Freeze, environment.as_ref()), said),
         Verb::Override { gate, environment, reason, .. } => {
             breakglass::break_gate(state, command, (*gate, environment.as_ref(), reason), now, said)
         }

@@ -103,7 +103,9 @@ fn order(state: &PipelineState, release: &Release, stage: &Stage) -> Condition {
     {
         let many = release.plan.pipeline.max_changes.filter(|_| !first.is_rollback());
         let because = match many {
-            Some(max) => format!(": together they would bring more than {max} pull requests, the policy's `max_changes`"),
+            Some(max) => {
+                format!(": together they would bring more than {max} pull requests, the policy's `max_changes`")
+            }
             None => String::new(),
         };
         return Condition::unmet(gate, format!("It waits behind release {}{because}.", first.number));
@@ -123,9 +125,10 @@ fn order(state: &PipelineState, release: &Release, stage: &Stage) -> Condition {
 fn reverted(state: &PipelineState, release: &Release, stage: &Stage) -> Condition {
     let gate = GateName::Reverted;
     match content::taken_back(state, release, &stage.policy.name) {
-        Some((change, by)) => {
-            Condition::unmet(gate, format!("#{change} was reverted by #{by}; a release that brings both takes its place."))
-        }
+        Some((change, by)) => Condition::unmet(
+            gate,
+            format!("#{change} was reverted by #{by}; a release that brings both takes its place."),
+        ),
         None => Condition::met(gate, "Nothing that it brings was reverted since."),
     }
 }
@@ -196,7 +199,8 @@ fn freeze(state: &PipelineState, release: &Release, stage: &Stage, now: Timestam
         let says: Vec<String> = found.iter().map(|block| block_in_words(block)).collect();
         let who = owner_or_maintainers(&first.owner);
         let next = unfreeze_command(name);
-        let condition = Condition::unmet(gate, format!("{shown} is frozen: {} {next} ends the freeze.", says.join(" ")));
+        let condition =
+            Condition::unmet(gate, format!("{shown} is frozen: {} {next} ends the freeze.", says.join(" ")));
         let last = found.iter().map(|block| block.until).max_by_key(|until| until.map_or(i64::MAX, |at| at.0));
         return condition.by(unfreeze_command(name), who).until(last.flatten(), "UTC");
     }

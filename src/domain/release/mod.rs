@@ -123,7 +123,10 @@ pub enum Owner {
     Automation,
     Person(Login),
     /// A pull request, in whose conversation it was put; it ends with the pull request.
-    Pull { pull: PullNumber, by: Login },
+    Pull {
+        pull: PullNumber,
+        by: Login,
+    },
 }
 
 /// A gate that somebody broke for one release; a second person looks at it afterwards.
@@ -193,9 +196,13 @@ pub struct Revert {
 #[serde(rename_all = "snake_case")]
 pub enum RevertStanding {
     Asked,
-    Opened { number: PullNumber },
+    Opened {
+        number: PullNumber,
+    },
     /// GitHub's words.
-    Refused { because: String },
+    Refused {
+        because: String,
+    },
 }
 
 /// Why there is a release.

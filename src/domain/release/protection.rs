@@ -103,7 +103,8 @@ fn word(state: &PipelineState, protection: &Protection, now: Timestamp) -> Word 
     if let Some((release, _)) = rolling.filter(|(_, stage)| stage.rollout().is_some_and(ours)) {
         return Word::Pass(format!("Release {} passed its gate.", release.number));
     }
-    let starting = |rollout: &Rollout| matches!(rollout.phase, StepPhase::Dispatching { .. } | StepPhase::Finding { .. });
+    let starting =
+        |rollout: &Rollout| matches!(rollout.phase, StepPhase::Dispatching { .. } | StepPhase::Finding { .. });
     if rolling.is_some_and(|(_, stage)| stage.rollout().is_some_and(starting)) {
         return Word::Silent;
     }

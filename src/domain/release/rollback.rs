@@ -84,7 +84,8 @@ pub fn fail(state: &mut PipelineState, at: &At, why: String, damage: Damage, now
     };
     end(state, at, StagePhase::Failed { at: now, why: why.clone() });
     said.notes.push(format!("release {} failed in {}: {why}", at.release, at.environment));
-    let what = if is_rollback { format!("the rollback (release {})", at.release) } else { format!("release {}", at.release) };
+    let what =
+        if is_rollback { format!("the rollback (release {})", at.release) } else { format!("release {}", at.release) };
     let mut reason = format!("{what} failed: {why}.");
     said.tell(asked.as_ref(), || format!("❌ Release {} failed in {}: {why}.", at.release, at.environment));
     let goes_back = !is_rollback && damage == Damage::Possible && on_failure == OnFailure::Rollback;
@@ -96,7 +97,13 @@ pub fn fail(state: &mut PipelineState, at: &At, why: String, damage: Damage, now
         prepare_revert(state, at, suspect.pull, &why, said);
     }
     if let (Some(to), true, true) = (safety.target.clone(), goes_back, safety.is_safe()) {
-        begin(state, &at.environment, Going { to, from: Some(at.release), by: None, reason, plan, asked: None }, now, said);
+        begin(
+            state,
+            &at.environment,
+            Going { to, from: Some(at.release), by: None, reason, plan, asked: None },
+            now,
+            said,
+        );
     }
 }
 
@@ -224,7 +231,10 @@ pub fn abort(
                 rollout.stopping.get_or_insert_with(|| why.clone());
             }
         }
-        StepPhase::Running { .. } | StepPhase::Baking { .. } | StepPhase::Between { .. } | StepPhase::Undecided { .. } => {
+        StepPhase::Running { .. }
+        | StepPhase::Baking { .. }
+        | StepPhase::Between { .. }
+        | StepPhase::Undecided { .. } => {
             stop(state, &at, why, now, said);
         }
     }
@@ -239,8 +249,11 @@ pub fn stop(state: &mut PipelineState, at: &At, why: &Stop, now: Timestamp, said
         return;
     };
     let asked = release.asked.clone();
-    if let Some(Rollout { step, phase: StepPhase::Running { run, .. } | StepPhase::Baking { run: Some(run), .. }, .. }) =
-        stage.rollout()
+    if let Some(Rollout {
+        step,
+        phase: StepPhase::Running { run, .. } | StepPhase::Baking { run: Some(run), .. },
+        ..
+    }) = stage.rollout()
     {
         let key = dispatch_key(&repo, &service, at.release, &at.environment, *step);
         said.acts.push((EffectKey::new(format!("{key}/cancel")), Act::CancelRun { run: *run }));

@@ -49,8 +49,7 @@ pub fn start(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut Said
         production,
     };
     let Some(stage) = release.stages.iter_mut().find(|s| s.policy.name == at.environment) else { return };
-    stage.phase =
-        StagePhase::Rolling(Rollout { step: 0, started_at: now, phase: StepPhase::Creating, stopping: None });
+    stage.phase = StagePhase::Rolling(Rollout { step: 0, started_at: now, phase: StepPhase::Creating, stopping: None });
     stage.conditions.clear();
     said.acts.push((deployment_key(&repo, &service, at.release, &at.environment), act));
     said.notes.push(format!("release {} starts in {}", at.release, at.environment));
@@ -148,7 +147,8 @@ fn with_asked(
     work: impl FnOnce(&[crate::domain::policy::Verification], &mut [Asked]),
 ) {
     let Some(stage) = state.stage_mut(at.release, &at.environment) else { return };
-    let Stage { policy, phase: StagePhase::Rolling(Rollout { phase: StepPhase::Baking { asked, .. }, .. }), .. } = stage
+    let Stage { policy, phase: StagePhase::Rolling(Rollout { phase: StepPhase::Baking { asked, .. }, .. }), .. } =
+        stage
     else {
         return;
     };
@@ -389,7 +389,8 @@ pub fn step_succeeded(
 /// The step is well: on to the next one, or the rollout is through.
 pub fn step_done(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut Said) {
     let Some(rollout) = rollout_at(state, at) else { return };
-    let steps = state.releases.get(&at.release).and_then(|r| r.stage(&at.environment)).map_or(0, |s| s.policy.rollout.len());
+    let steps =
+        state.releases.get(&at.release).and_then(|r| r.stage(&at.environment)).map_or(0, |s| s.policy.rollout.len());
     if rollout.step + 1 < steps {
         enter(state, at, StepPhase::Between { since: now }, None);
         return;

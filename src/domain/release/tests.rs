@@ -386,7 +386,10 @@ fn a_run_that_outlasts_its_timeout_is_cancelled_and_fails() {
     stage.now = stage.now.plus(Span::hours(1));
     stage.play(Event::Look { because: "the clock called".into() });
     assert!(stage.said.acts.iter().any(|(_, act)| matches!(act, Act::CancelRun { .. })));
-    let held = stage.state.environment(&EnvironmentName::new("staging")).and_then(|e| super::block::of(&stage.state, &e.name).pop().cloned());
+    let held = stage
+        .state
+        .environment(&EnvironmentName::new("staging"))
+        .and_then(|e| super::block::of(&stage.state, &e.name).pop().cloned());
     assert_eq!(held.expect("a hold").reason, "release 1 failed: the workflow run did not end within 30 min.");
 }
 

@@ -385,10 +385,9 @@ fn drift(state: &mut PipelineState, facts: &Facts, now: Timestamp, said: &mut Sa
             {
                 Some(said.chars().take(60).collect::<String>())
             }
-            Reading::Response { .. }
-            | Reading::Samples(_)
-            | Reading::Unanswered { .. }
-            | Reading::Unasked { .. } => None,
+            Reading::Response { .. } | Reading::Samples(_) | Reading::Unanswered { .. } | Reading::Unasked { .. } => {
+                None
+            }
         };
         if let Some(runs) = &runs {
             let new = environment.drift.as_ref().is_none_or(|drift| drift.runs.as_ref() != Some(runs));

@@ -145,7 +145,11 @@ pub fn needs(policies: &[Verification], asked: &[Asked], place: &Place<'_>, now:
             },
             Probe::Check { .. } if is_due(policy, asked, now) => needs.push(Need::Checks { sha: place.sha.clone() }),
             Probe::Http { .. } | Probe::Prometheus { .. } | Probe::Live { .. } if is_due(policy, asked, now) => {
-                needs.extend(questions(&policy.probe, place.started_at, now).into_iter().map(|question| Need::Reading { question }));
+                needs.extend(
+                    questions(&policy.probe, place.started_at, now)
+                        .into_iter()
+                        .map(|question| Need::Reading { question }),
+                );
             }
             Probe::Check { .. } | Probe::Http { .. } | Probe::Prometheus { .. } | Probe::Live { .. } => {}
         }
@@ -334,7 +338,9 @@ fn heard(outcome: Outcome, says: impl Into<String>) -> Heard {
 }
 
 fn checked(name: &str, checks: Option<Result<&Vec<CheckState>, &Absence>>) -> Heard {
-    let Some(Ok(checks)) = checks else { return heard(Outcome::Inconclusive, "GitHub did not say how the checks stand") };
+    let Some(Ok(checks)) = checks else {
+        return heard(Outcome::Inconclusive, "GitHub did not say how the checks stand");
+    };
     let named: Vec<&CheckState> = checks.iter().filter(|check| check.name == name).collect();
     if named.is_empty() {
         return heard(Outcome::Inconclusive, "there is no such check on the commit");
@@ -433,7 +439,11 @@ fn threshold(series: &[Series], demand: Demand) -> Heard {
     for (one, value) in samples {
         none = false;
         if !good(value, bound) {
-            let of = if one.labels.is_empty() || one.labels == "{}" { String::new() } else { format!(" for {}", one.labels) };
+            let of = if one.labels.is_empty() || one.labels == "{}" {
+                String::new()
+            } else {
+                format!(" for {}", one.labels)
+            };
             return heard(Outcome::Failure, format!("{}{of} is not {word} {}", shown(value), shown(bound)));
         }
     }

@@ -26,9 +26,7 @@ fn stage_brief(state: &PipelineState, release: &Release, stage: &Stage) -> Stage
             (StageStanding::Failed, format!("failed: {}{}", text(why), way_back(state, release, name)))
         }
         StagePhase::Superseded { by } => (StageStanding::Superseded, format!("superseded by release {by}")),
-        StagePhase::Cancelled { by, .. } => {
-            (StageStanding::Cancelled, format!("cancelled by {}", code(by.as_str())))
-        }
+        StagePhase::Cancelled { by, .. } => (StageStanding::Cancelled, format!("cancelled by {}", code(by.as_str()))),
         StagePhase::NotReached => (StageStanding::NotReached, "not reached".to_owned()),
     };
     StageBrief { environment: name.clone(), standing, text, url: stage.url.clone() }
@@ -66,7 +64,12 @@ fn waiting(stage: &Stage) -> (StageStanding, String) {
     }
 }
 
-fn rolling_stage(state: &PipelineState, release: &Release, stage: &Stage, rollout: &Rollout) -> (StageStanding, String) {
+fn rolling_stage(
+    state: &PipelineState,
+    release: &Release,
+    stage: &Stage,
+    rollout: &Rollout,
+) -> (StageStanding, String) {
     let text = rolling(state, release, stage, rollout);
     match &rollout.phase {
         StepPhase::Undecided { .. } => (StageStanding::Undecided, text),

@@ -68,9 +68,11 @@ fn is_at_a_gate(stage: &Stage) -> bool {
 
 fn line(condition: &Condition, now: Timestamp) -> String {
     let sign = if condition.met { "✅" } else { "❌" };
-    let when = condition.at.as_ref().filter(|_| !condition.met).map_or(String::new(), |(at, zone)| {
-        format!(" Changes {}.", windows::preview(*at, now, zone))
-    });
+    let when = condition
+        .at
+        .as_ref()
+        .filter(|_| !condition.met)
+        .map_or(String::new(), |(at, zone)| format!(" Changes {}.", windows::preview(*at, now, zone)));
     format!("- {sign} **{}**: {}{when}", condition.gate.word(), condition.says)
 }
 

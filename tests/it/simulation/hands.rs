@@ -357,7 +357,7 @@ impl Store for Hands {
 fn without_holds(state: Vec<u8>) -> Vec<u8> {
     let Ok(mut lane) = plimsoll::engine::step::read_lane(&state) else { return state };
     if let State::Pipeline(pipeline) = &mut lane.state {
-        pipeline.environments.iter_mut().for_each(|environment| environment.hold = None);
+        pipeline.blocks.clear();
     }
     serde_json::to_vec(&lane).unwrap_or(state)
 }

@@ -11,8 +11,8 @@ use plimsoll::domain::chatops::{self, Verb};
 use plimsoll::domain::facts::Permission;
 use plimsoll::domain::ids::*;
 use plimsoll::domain::policy::{EnvironmentPolicy, Requirement};
-use plimsoll::domain::release::gate::{self, Gate};
-use plimsoll::domain::release::{PipelineState, Purpose, Release, Rollout, StagePhase};
+use plimsoll::domain::release::{Block, Owner, PipelineState, Purpose, Release, Rollout, StagePhase};
+use plimsoll::domain::release::{block, eyes, gate};
 use plimsoll::domain::state::State;
 use plimsoll::engine::ports::Store;
 use plimsoll::engine::step::read_lane;
@@ -74,6 +74,7 @@ fn note_waiting(scene: &mut Scene, state: &PipelineState) {
                 StagePhase::Ahead
                 | StagePhase::Succeeded { .. }
                 | StagePhase::Failed { .. }
+                | StagePhase::Cancelled { .. }
                 | StagePhase::Superseded { .. }
                 | StagePhase::NotReached => continue,
             };
@@ -104,7 +105,7 @@ fn one_rollout_each(scene: &mut Scene, state: &PipelineState) {
 /// Whether a person's rollback waits for what is on its way to GitHub, to stop it there.
 fn is_stopping(release: &Release, environment: &EnvironmentName) -> bool {
     let phase = release.stage(environment).map(|stage| &stage.phase);
-    matches!(phase, Some(StagePhase::Rolling(Rollout { stopped_by: Some(_), .. })))
+    matches!(phase, Some(StagePhase::Rolling(Rollout { stopping: Some(_), .. })))
 }
 
 fn starts_are_free(scene: &mut Scene, before: Option<&PipelineState>, after: &PipelineState) {
@@ -113,7 +114,7 @@ fn starts_are_free(scene: &mut Scene, before: Option<&PipelineState>, after: &Pi
         .unwrap_or_default();
     for (release, environment) in rolling(after) {
         let is_new = !earlier.contains(&(release.number, environment.clone()));
-        let held = after.environment(environment).and_then(|e| e.hold.as_ref());
+        let held = block::of(after, environment).pop();
         let excused = release.is_rollback() || is_stopping(release, environment);
         if let (true, false, Some(hold)) = (is_new, excused, held) {
             let story =
@@ -126,8 +127,8 @@ fn starts_are_free(scene: &mut Scene, before: Option<&PipelineState>, after: &Pi
 fn holds_end_by_people(scene: &mut Scene, before: Option<&PipelineState>, after: &PipelineState) {
     let Some(before) = before else { return };
     for environment in &before.environments {
-        let Some(hold) = &environment.hold else { continue };
-        if after.environment(&environment.name).is_some_and(|now| now.hold.is_some()) {
+        let Some(hold) = automations_hold(before, &environment.name) else { continue };
+        if automations_hold(after, &environment.name).is_some() {
             continue;
         }
         let since = hold.since.0 - SKEW_MAX - 1_000;
@@ -143,6 +144,11 @@ fn holds_end_by_people(scene: &mut Scene, before: Option<&PipelineState>, after:
             scene.broke(PEOPLE_END_HOLDS, story);
         }
     }
+}
+
+/// The hold that automation put on an environment.
+fn automations_hold<'a>(state: &'a PipelineState, environment: &EnvironmentName) -> Option<&'a Block> {
+    block::of(state, environment).into_iter().find(|block| block.owner == Owner::Automation)
 }
 
 /// Commands that people wrote since, as they wrote them.
@@ -302,7 +308,7 @@ fn comes_in_order(scene: &mut Scene, landing: &Landing, release: &Release, polic
 }
 
 fn is_not_held(scene: &mut Scene, landing: &Landing, release: &Release, state: &PipelineState) {
-    let hold = state.environment(&landing.environment).and_then(|environment| environment.hold.as_ref());
+    let hold = block::of(state, &landing.environment).pop();
     let excused = release.is_rollback() || is_stopping(release, &landing.environment);
     if let (Some(hold), false, Some(_)) = (hold, excused, landing.step) {
         scene.broke(NOTHING_STARTS_HELD, format!("{landing:?}: {}", hold.reason));
@@ -385,7 +391,7 @@ fn people_behind(model: &Model, live: Option<&str>, candidate: &str) -> BTreeSet
     };
     let mut people = BTreeSet::new();
     for commit in &commits {
-        let trailers = gate::co_authors(&commit.message).into_iter().map(|person| person.email);
+        let trailers = eyes::co_authors(&commit.message).into_iter().map(|person| person.email);
         let emails = [commit.author.email.clone(), commit.committer.email.clone()].into_iter().chain(trailers);
         people.extend(emails.filter_map(|email| model.user_by_email(&email)).map(|user| user.login.clone()));
     }
@@ -456,12 +462,12 @@ fn every_release_ends(scene: &mut Scene, state: &PipelineState) {
             let fine = match &stage.phase {
                 StagePhase::Succeeded { .. }
                 | StagePhase::Failed { .. }
+                | StagePhase::Cancelled { .. }
                 | StagePhase::Superseded { .. }
                 | StagePhase::NotReached => true,
                 StagePhase::Waiting { .. } => {
                     waits = true;
-                    let environment = state.environment(&stage.policy.name);
-                    environment.is_some_and(|e| matches!(gate::gate(release, stage, e), Gate::Closed { .. }))
+                    !gate::is_open(&gate::conditions(state, release, stage, Timestamp(scene.now)))
                 }
                 StagePhase::Ahead => waits,
                 StagePhase::Rolling(_) => false,

@@ -159,4 +159,3 @@ fn four_eyes(
         Some(Err(_)) | None => Err("GitHub did not say which pull requests were merged.".to_owned()),
     }
 }
-

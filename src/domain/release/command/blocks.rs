@@ -112,9 +112,7 @@ pub(super) fn resume(
     said: &mut Said,
 ) -> Outcome {
     may_write(command, "end a hold")?;
-    let meant = |block: &Block| {
-        block.kind == BlockKind::Hold && environment.is_none_or(|name| concerns(block, name))
-    };
+    let meant = |block: &Block| block.kind == BlockKind::Hold && environment.is_none_or(|name| concerns(block, name));
     let newer = state.blocks.iter().find(|block| meant(block) && written_before(command, block.since));
     if let Some(block) = newer {
         return Err(format!("A hold is newer than this: {}. Look at it and resume again.", block_in_words(block)));

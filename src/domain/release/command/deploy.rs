@@ -85,7 +85,13 @@ fn kept_still(state: &PipelineState, environment: &EnvironmentName, now: Timesta
         BlockKind::Freeze => ("frozen", format!("/plimsoll unfreeze {environment}")),
     };
     let says: Vec<String> = blocks.iter().map(|block| block_in_words(block)).collect();
-    Some(format!("{} is {state_word}: {} {} ends the {}.", code(environment.as_str()), says.join(" "), code(&next), block::noun(first.kind)))
+    Some(format!(
+        "{} is {state_word}: {} {} ends the {}.",
+        code(environment.as_str()),
+        says.join(" "),
+        code(&next),
+        block::noun(first.kind)
+    ))
 }
 
 /// Takes what is live in the environment before this one.
@@ -103,7 +109,10 @@ pub(super) fn promote(
     };
     let environment = policy.name.clone();
     let Some(before) = at.checked_sub(1).and_then(|before| plan.pipeline.environments.get(before)) else {
-        return Err(format!("{} is the first environment: there is nothing to promote from.", code(environment.as_str())));
+        return Err(format!(
+            "{} is the first environment: there is nothing to promote from.",
+            code(environment.as_str())
+        ));
     };
     let Some(live) = state.live(&before.name).cloned() else {
         return Err(format!("Nothing is live in {} yet.", code(before.name.as_str())));
@@ -201,7 +210,9 @@ pub(super) fn cancel(
             return Err(format!("Release {number} takes {shown} back; that is not cancelled."));
         }
         if written_before(command, started_at) {
-            return Err(format!("Release {number} started in {shown} after this was written. Look at it and cancel again."));
+            return Err(format!(
+                "Release {number} started in {shown} after this was written. Look at it and cancel again."
+            ));
         }
         let by = command.by.clone();
         let reason = format!("{by} cancelled release {number}, and something of it may run.");
@@ -304,4 +315,3 @@ pub(super) fn roll_back(
         target.release
     )))
 }
-
