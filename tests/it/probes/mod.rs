@@ -80,6 +80,20 @@ async fn a_listed_host_is_asked_plainly_and_says_its_value() {
     assert!(site.requests().iter().all(|request| !request.contains("\ncookie")), "a cookie was kept");
 }
 
+/// The environment is the whole process's, so another process has one with a proxy in it.
+#[test]
+fn a_proxy_of_the_environment_is_not_taken() {
+    let mut again = std::process::Command::new(std::env::current_exe().expect("this program"));
+    again.args(["--exact", "probes::a_listed_host_is_asked_plainly_and_says_its_value"]);
+    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+        // Nobody listens there.
+        again.env(name, "http://127.0.0.1:1");
+    }
+    let output = again.env_remove("no_proxy").env_remove("NO_PROXY").output().expect("starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
 #[tokio::test]
 async fn how_long_an_answer_took_is_measured() {
     let site = Site::rude().await;
