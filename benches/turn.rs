@@ -8,6 +8,7 @@ use plimsoll::domain::effect::Effect;
 use plimsoll::domain::event::{Event, PullAction};
 use plimsoll::domain::facts::*;
 use plimsoll::domain::ids::*;
+use plimsoll::domain::reading::{Question, Reading};
 use plimsoll::engine::outbox::{Sent, perform};
 use plimsoll::engine::ports::*;
 use plimsoll::engine::step::{Turn, turn};
@@ -72,7 +73,7 @@ async fn arrive<S: Store>(store: &S, world: &World, repo: &RepoName, number: u64
 async fn all_turns<S: Store>(store: &S, world: &World) -> u64 {
     let mut turns = 0;
     loop {
-        match turn(store, world, world, &holder()).await.expect("the store works") {
+        match turn(store, world, world, world, &holder()).await.expect("the store works") {
             Turn::Idle => return turns,
             Turn::Done => turns += 1,
             Turn::Deferred => panic!("nothing here can fail"),
@@ -104,6 +105,12 @@ struct World {
 impl Clock for World {
     fn now(&self) -> Timestamp {
         Timestamp(self.now.load(Ordering::Relaxed))
+    }
+}
+
+impl Probes for World {
+    async fn ask(&self, _: &Question) -> Reading {
+        Reading::Unasked { because: "nothing runs here".to_owned() }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::engine::janitor::Janitor;
 use crate::engine::ports::{Clock, GitHubError, Holder, Store};
 use crate::engine::run::{Bell, Engine, Pace};
 use crate::github::{Client, ClientSettings, Interpreter, Secrets, key_signs};
+use crate::probe::{HostRule, ProbeSettings, Prober, SystemResolver};
 use crate::store::{SqliteOptions, SqliteStore};
 use crate::telemetry;
 use crate::web::{self, Door, Limits};
@@ -53,6 +54,7 @@ fn world() -> World<'static> {
         key: &key_signs,
         database: &database_is_usable,
         log_filter: &telemetry::check_filter,
+        probe_host: &|text| HostRule::parse(text).map(|_| ()),
     }
 }
 
@@ -129,6 +131,7 @@ pub async fn start_on<S: Store + 'static, C: Clock + 'static>(
 ) -> anyhow::Result<RunningApp> {
     let github = ClientSettings::new(&settings.github_api_url, &settings.app_id, settings.private_key.clone());
     let github = Client::new(github, clock.clone()).context("cannot speak to GitHub")?;
+    let probes = prober(settings, clock.clone()).map_err(anyhow::Error::msg).context("cannot ask outside GitHub")?;
     let listener =
         TcpListener::bind(settings.listen).await.with_context(|| format!("cannot listen on {}", settings.listen))?;
     let address = listener.local_addr().context("the listener has no address")?;
@@ -138,6 +141,7 @@ pub async fn start_on<S: Store + 'static, C: Clock + 'static>(
     let engine = Engine {
         store: store.clone(),
         github: Arc::new(github),
+        probes: Arc::new(probes),
         webhooks: Arc::new(Interpreter),
         clock: clock.clone(),
         bell: bell.clone(),
@@ -183,6 +187,19 @@ pub async fn start_on<S: Store + 'static, C: Clock + 'static>(
         Ok(())
     });
     Ok(RunningApp { address, running })
+}
+
+/// What asks outside GitHub, within what the operator opened.
+fn prober(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Prober, String> {
+    let hosts: Result<_, String> = settings.probe_hosts.iter().map(|text| HostRule::parse(text)).collect();
+    let opened = ProbeSettings {
+        hosts: hosts?,
+        nets: settings.probe_nets.clone(),
+        prometheus: settings.prometheus_url.clone(),
+        redirects: settings.probe_redirects,
+        ..ProbeSettings::default()
+    };
+    Prober::new(opened, Arc::new(SystemResolver), clock)
 }
 
 /// Says as whom the service speaks, then asks again for deliveries that did not arrive.
@@ -320,6 +337,10 @@ mod tests {
             retention: Duration::from_secs(86_400),
             request_timeout: Duration::from_secs(5),
             shutdown_grace: Duration::from_secs(5),
+            probe_hosts: Vec::new(),
+            probe_nets: Vec::new(),
+            probe_redirects: 0,
+            prometheus_url: None,
         };
         let stop = CancellationToken::new();
         let app = start(&settings, stop.clone()).await.unwrap();

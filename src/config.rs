@@ -8,6 +8,7 @@ mod values;
 
 pub use sources::{KEYS, Key};
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 use sources::Sources;
 use std::fmt;
@@ -46,6 +47,14 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// How long running work may take to finish when the service is told to stop.
     pub shutdown_grace: Duration,
+    /// Hosts outside GitHub that policies may have asked; each is one that [`World::probe_host`] has nothing against.
+    pub probe_hosts: Vec<String>,
+    /// Ranges of addresses that may be asked although they are not of the open internet.
+    pub probe_nets: Vec<IpNet>,
+    /// How many redirects are followed there, 0 to 3.
+    pub probe_redirects: u8,
+    /// Base of the operator's own Prometheus server, without a slash at the end.
+    pub prometheus_url: Option<String>,
 }
 
 /// What is logged, and how it looks.
@@ -130,6 +139,26 @@ pub struct Flags {
     /// [env: PLIMSOLL_SHUTDOWN_GRACE] [default: 20s]
     #[arg(long, value_name = "TIME")]
     pub shutdown_grace: Option<String>,
+
+    /// Hosts outside GitHub that a policy's verification may ask, with commas between: shop.example, *.shop.example,
+    /// shop.example:8443 [env: PLIMSOLL_PROBE_HOSTS] [default: none]
+    #[arg(long, value_name = "HOSTS")]
+    pub probe_hosts: Option<String>,
+
+    /// Ranges of addresses that may be asked although they are private or otherwise special, with commas between:
+    /// 10.2.0.0/16, fd00:1::/64 [env: PLIMSOLL_PROBE_NETS] [default: none]
+    #[arg(long, value_name = "RANGES")]
+    pub probe_nets: Option<String>,
+
+    /// Redirects that are followed when a host is asked, 0 to 3; each leads to a listed host or is refused
+    /// [env: PLIMSOLL_PROBE_REDIRECTS] [default: 0]
+    #[arg(long, value_name = "NUMBER")]
+    pub probe_redirects: Option<String>,
+
+    /// Base address of your Prometheus server, for policies that name none. Every policy may then query all of it
+    /// [env: PLIMSOLL_PROMETHEUS_URL] [default: none]
+    #[arg(long, value_name = "URL")]
+    pub prometheus_url: Option<String>,
 }
 
 /// The flags about the log, which other commands have too.
@@ -157,6 +186,8 @@ pub struct World<'a> {
     pub database: &'a dyn Fn(&Path) -> Result<(), String>,
     /// Says why a text does not say how much to log.
     pub log_filter: &'a dyn Fn(&str) -> Result<(), String>,
+    /// Says why a text does not name hosts that may be asked, as the end of a sentence.
+    pub probe_host: &'a dyn Fn(&str) -> Result<(), String>,
 }
 
 /// A variable of this process's environment; empty counts as not set.
@@ -190,6 +221,10 @@ pub fn read(flags: &Flags, world: &World) -> Result<Settings, Refusal> {
     let retention = values::retention(&mut sources, flags);
     let request_timeout = values::request_timeout(&mut sources, flags);
     let shutdown_grace = values::shutdown_grace(&mut sources, flags);
+    let probe_hosts = values::probe_hosts(&mut sources, flags);
+    let probe_nets = values::probe_nets(&mut sources, flags);
+    let probe_redirects = values::probe_redirects(&mut sources, flags);
+    let prometheus_url = values::prometheus_url(&mut sources, flags);
     let all = (|| {
         Some(Settings {
             listen: listen?,
@@ -204,6 +239,10 @@ pub fn read(flags: &Flags, world: &World) -> Result<Settings, Refusal> {
             retention: retention?,
             request_timeout: request_timeout?,
             shutdown_grace: shutdown_grace?,
+            probe_hosts: probe_hosts?,
+            probe_nets: probe_nets?,
+            probe_redirects: probe_redirects?,
+            prometheus_url: prometheus_url?,
         })
     })();
     sources.end(all)

@@ -141,6 +141,10 @@ impl Sandbox {
             retention: Duration::from_secs(30 * 24 * 60 * 60),
             request_timeout: Duration::from_secs(9),
             shutdown_grace: Duration::from_secs(5),
+            probe_hosts: Vec::new(),
+            probe_nets: Vec::new(),
+            probe_redirects: 0,
+            prometheus_url: None,
         };
         let mut signals = Signals::new()?;
         let stop = CancellationToken::new();

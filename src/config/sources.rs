@@ -11,7 +11,7 @@ use toml::Value;
 pub struct Key(pub &'static str);
 
 /// Every key that the settings file may hold.
-pub const KEYS: [Key; 14] = [
+pub const KEYS: [Key; 18] = [
     Key("listen"),
     Key("database"),
     Key("github_api_url"),
@@ -26,6 +26,10 @@ pub const KEYS: [Key; 14] = [
     Key("retention_days"),
     Key("request_timeout"),
     Key("shutdown_grace"),
+    Key("probe_hosts"),
+    Key("probe_nets"),
+    Key("probe_redirects"),
+    Key("prometheus_url"),
 ];
 
 impl Key {

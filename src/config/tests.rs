@@ -45,6 +45,7 @@ impl Given {
                 key: &|_| if self.key_refused { Err("it is a public key".to_owned()) } else { Ok(()) },
                 database: &|_| if self.database_refused { Err("permission denied".to_owned()) } else { Ok(()) },
                 log_filter: &crate::telemetry::check_filter,
+                probe_host: &|text| if text.contains('/') { Err("is not a host".to_owned()) } else { Ok(()) },
             },
         )
     }
@@ -71,6 +72,9 @@ fn three_settings_are_enough() {
     assert_eq!(settings.retention, Duration::from_secs(30 * 24 * 60 * 60));
     assert_eq!(settings.request_timeout, Duration::from_secs(9));
     assert_eq!(settings.shutdown_grace, Duration::from_secs(20));
+    // Nothing outside GitHub is asked.
+    assert!(settings.probe_hosts.is_empty() && settings.probe_nets.is_empty());
+    assert_eq!((settings.probe_redirects, settings.prometheus_url), (0, None));
 }
 
 #[test]
@@ -102,12 +106,16 @@ fn everything_that_is_wrong_is_said_at_once_and_no_secret_is_shown() {
             ("PLIMSOLL_RETENTION_DAYS", "2"),
             ("PLIMSOLL_REQUEST_TIMEOUT", "5 minutes"),
             ("PLIMSOLL_SHUTDOWN_GRACE", "-1"),
+            ("PLIMSOLL_PROBE_HOSTS", "shop.example, https://shop.example/"),
+            ("PLIMSOLL_PROBE_NETS", "10.2.0.0/16,10.2.3.4/16,10.0.0.0-10.1.0.0"),
+            ("PLIMSOLL_PROBE_REDIRECTS", "4"),
+            ("PLIMSOLL_PROMETHEUS_URL", "http://admin:hunter2@prometheus:9090"),
         ])
     }
     .refusal();
     assert!(!refusal.contains("hunter2") && !refusal.contains("MIIE"));
     assert_snapshot!(refusal, @r#"
-    13 settings are missing or wrong:
+    18 settings are missing or wrong:
       - listen (from PLIMSOLL_LISTEN): `3000` is not an address with a port. Write it as 127.0.0.1:3000 or [::]:3000.
       - database (from DATABASE_URL): /nowhere/plimsoll.db cannot be used: permission denied. Name a file in a folder that exists and that this user may write.
       - github_api_url (from PLIMSOLL_GITHUB_API_URL): `http://github.example/api/v3` would send tokens unencrypted; http is taken for this machine (127.0.0.1, localhost) only. Write it as https://HOST, with the path if it has one.
@@ -121,6 +129,11 @@ fn everything_that_is_wrong_is_said_at_once_and_no_secret_is_shown() {
       - retention_days (from PLIMSOLL_RETENTION_DAYS): `2` is not a number of days from 4 to 3650. GitHub can deliver again for 3 days, so keep at least 4.
       - request_timeout (from PLIMSOLL_REQUEST_TIMEOUT): `5 minutes` is not a time from 1 s to 60 s. Write it as 9s, 500ms or 2m.
       - shutdown_grace (from PLIMSOLL_SHUTDOWN_GRACE): `-1` is not a time from 0 s to 600 s. Write it as 9s, 500ms or 2m.
+      - probe_hosts (from PLIMSOLL_PROBE_HOSTS): `https://shop.example/` is not a host. Write hosts as in shop.example, *.shop.example, shop.example:8443.
+      - probe_nets (from PLIMSOLL_PROBE_NETS): `10.2.3.4/16` is an address within a range; the range is 10.2.0.0/16. Write ranges as in 10.2.0.0/16, fd00:1::/64.
+      - probe_nets (from PLIMSOLL_PROBE_NETS): `10.0.0.0-10.1.0.0` is not a range of addresses. Write ranges as in 10.2.0.0/16, fd00:1::/64.
+      - probe_redirects (from PLIMSOLL_PROBE_REDIRECTS): `4` is not a number from 0 to 3. With 0 a redirect is itself the answer.
+      - prometheus_url (from PLIMSOLL_PROMETHEUS_URL): an address with a user name or password in it is not taken. Write it as http://HOST:9090, with the path if it has one.
     "#);
 }
 
@@ -204,6 +217,10 @@ fn every_key_of_the_settings_file_is_read() {
         retention_days = 90
         request_timeout = "2500ms"
         shutdown_grace = 0
+        probe_hosts = ["shop.example", "*.shop.example:8443"]
+        probe_nets = "10.2.0.0/16, fd00:1::/64, 127.0.0.1"
+        probe_redirects = 2
+        prometheus_url = "http://prometheus:9090/prom/"
         "#,
     );
     let settings = given.settings();
@@ -227,6 +244,19 @@ fn every_key_of_the_settings_file_is_read() {
         retention: 7776000s,
         request_timeout: 2.5s,
         shutdown_grace: 0ns,
+        probe_hosts: [
+            "shop.example",
+            "*.shop.example:8443",
+        ],
+        probe_nets: [
+            10.2.0.0/16,
+            fd00:1::/64,
+            127.0.0.1/32,
+        ],
+        probe_redirects: 2,
+        prometheus_url: Some(
+            "http://prometheus:9090/prom",
+        ),
     }
     "#);
 }

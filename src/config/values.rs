@@ -3,8 +3,9 @@
 //! Knows one setting at a time. Every function returns `None` only after it noted a problem.
 
 use super::sources::{Found, Sources};
-use super::{Flags, GITHUB_API_URL, GITHUB_WEB_URL, Key, LogFlags, LogFormat, LogSettings};
+use super::{Flags, GITHUB_API_URL, GITHUB_WEB_URL, Key, LogFlags, LogFormat, LogSettings, World};
 use http::Uri;
+use ipnet::IpNet;
 use secrecy::SecretString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -348,6 +349,88 @@ pub(super) fn request_timeout(sources: &mut Sources, flags: &Flags) -> Option<Du
 pub(super) fn shutdown_grace(sources: &mut Sources, flags: &Flags) -> Option<Duration> {
     let flag = flags.shutdown_grace.as_deref();
     duration(sources, Key("shutdown_grace"), flag, Duration::from_secs(20), (0, 600))
+}
+
+/// Redirects are for moved pages; a longer way round is a mistake of the host.
+const PROBE_REDIRECTS_MAX: u8 = 3;
+
+pub(super) fn probe_hosts(sources: &mut Sources, flags: &Flags) -> Option<Vec<String>> {
+    let key = Key("probe_hosts");
+    let mend = "Write hosts as in shop.example, *.shop.example, shop.example:8443.";
+    entries(sources, key, flags.probe_hosts.as_deref(), mend, |world, text| {
+        (world.probe_host)(text).map(|()| text.to_owned())
+    })
+}
+
+pub(super) fn probe_nets(sources: &mut Sources, flags: &Flags) -> Option<Vec<IpNet>> {
+    let key = Key("probe_nets");
+    let mend = "Write ranges as in 10.2.0.0/16, fd00:1::/64.";
+    entries(sources, key, flags.probe_nets.as_deref(), mend, |_, text| {
+        let single = text.parse::<IpAddr>().map(IpNet::from);
+        let net: IpNet = single.or_else(|_| text.parse()).map_err(|_| "is not a range of addresses".to_owned())?;
+        match net.trunc() == net {
+            true => Ok(net),
+            false => Err(format!("is an address within a range; the range is {}", net.trunc())),
+        }
+    })
+}
+
+/// Entries with commas between, or as a list in the settings file; none is no mistake.
+fn entries<T>(
+    sources: &mut Sources,
+    key: Key,
+    flag: Option<&str>,
+    mend: &str,
+    read: impl Fn(&World, &str) -> Result<T, String>,
+) -> Option<Vec<T>> {
+    let (texts, from) = match (flag, sources.variable(&key.variable())) {
+        (Some(text), _) => (vec![text.to_owned()], key.flag()),
+        (None, Some(found)) => (vec![found.text], found.from),
+        (None, None) => sources.list_in_file(key).unwrap_or_default(),
+    };
+    let texts = texts.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|text| !text.is_empty());
+    let (mut good, mut all) = (Vec::new(), true);
+    for text in texts {
+        match read(sources.world, text) {
+            Ok(entry) => good.push(entry),
+            Err(why) => {
+                // What stands before an @ may be a password.
+                let text = if text.contains('@') { "an entry with an @" } else { &format!("`{}`", shown(text)) };
+                sources.wrong(key, &from, format!("{text} {}.", why.trim_end_matches('.')), mend);
+                all = false;
+            }
+        }
+    }
+    all.then_some(good)
+}
+
+pub(super) fn probe_redirects(sources: &mut Sources, flags: &Flags) -> Option<u8> {
+    let key = Key("probe_redirects");
+    let Some(found) = sources.find(key, flags.probe_redirects.as_deref()) else { return Some(0) };
+    let number = found.text.trim().parse().ok().filter(|number| *number <= PROBE_REDIRECTS_MAX);
+    if number.is_none() {
+        let what = format!("`{}` is not a number from 0 to {PROBE_REDIRECTS_MAX}.", shown(&found.text));
+        sources.wrong(key, &found.from, what, "With 0 a redirect is itself the answer.");
+    }
+    number
+}
+
+/// `Some(None)`: there is no server, which is no mistake.
+pub(super) fn prometheus_url(sources: &mut Sources, flags: &Flags) -> Option<Option<String>> {
+    let key = Key("prometheus_url");
+    let Some(found) = sources.find(key, flags.prometheus_url.as_deref()) else { return Some(None) };
+    let text = found.text.trim().trim_end_matches('/');
+    let uri = text.parse::<Uri>().ok();
+    let good = uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
+    // Said without the text where it may hold a password.
+    let what = match (text.contains('@'), text.contains(['?', '#'])) {
+        (true, _) => "an address with a user name or password in it is not taken.".to_owned(),
+        (false, true) => format!("`{}` has a `?` or `#` in it.", shown(text)),
+        (false, false) if good => return Some(Some(text.to_owned())),
+        (false, false) => format!("`{}` is not an http or https address.", shown(text)),
+    };
+    sources.wrong(key, &found.from, what, "Write it as http://HOST:9090, with the path if it has one.");
+    None
 }
 
 /// A length of time between two numbers of seconds.

@@ -6,6 +6,7 @@ use crate::domain::effect::{Effect, Ending};
 use crate::domain::event::Event;
 use crate::domain::facts::{Fact, Need};
 use crate::domain::ids::*;
+use crate::domain::reading::{Question, Reading};
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 
@@ -105,6 +106,15 @@ pub struct FailedDelivery {
     pub event: String,
     /// When the newest attempt was made.
     pub at: Timestamp,
+}
+
+// ---------------------------------------------------------------- what runs
+
+/// Asks what runs, outside GitHub. Questions come from a repository's policy, so they are not to be trusted.
+pub trait Probes: Send + Sync {
+    /// Asks once, by reading only. Always answers, within seconds: what cannot be asked, or does not answer, is a
+    /// [`Reading`] too.
+    fn ask(&self, question: &Question) -> impl Future<Output = Reading> + Send;
 }
 
 // ---------------------------------------------------------------- the store

@@ -3,7 +3,7 @@
 //! Knows when to look for work. Must never know what the work is.
 
 use super::outbox::{Sent, perform};
-use super::ports::{Clock, GitHub, Holder, Store, StoreError, Webhooks};
+use super::ports::{Clock, GitHub, Holder, Probes, Store, StoreError, Webhooks};
 use super::step::{Turn, turn};
 use super::{inbox, ports};
 use crate::domain::ids::*;
@@ -51,19 +51,21 @@ impl Bell {
 }
 
 /// What the ring is made of.
-pub struct Engine<S, G, W, C> {
+pub struct Engine<S, G, P, W, C> {
     pub store: Arc<S>,
     pub github: Arc<G>,
+    pub probes: Arc<P>,
     pub webhooks: Arc<W>,
     pub clock: Arc<C>,
     pub bell: Bell,
     pub pace: Pace,
 }
 
-impl<S, G, W, C> Engine<S, G, W, C>
+impl<S, G, P, W, C> Engine<S, G, P, W, C>
 where
     S: Store + 'static,
     G: GitHub + 'static,
+    P: Probes + 'static,
     W: Webhooks + 'static,
     C: Clock + 'static,
 {
@@ -103,7 +105,7 @@ where
 
     async fn turner(self: Arc<Self>, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            match turn(&*self.store, &*self.github, &*self.clock, &self.pace.holder).await {
+            match turn(&*self.store, &*self.github, &*self.probes, &*self.clock, &self.pace.holder).await {
                 Ok(Turn::Idle) => self.rest(&self.bell.0.lanes, &stop).await,
                 Ok(Turn::Done) => {
                     // The turn may have given work to other lanes and to the outbox.

@@ -3,7 +3,7 @@
 //! Knows the order of a turn. Must never act on GitHub: it only reads, and what it decides goes to the outbox.
 
 use super::ports::{
-    Arrival, ArrivalId, ClaimedLane, Clock, GitHub, GitHubError, Holder, Source, Store, StoreError, TurnCommit,
+    Arrival, ArrivalId, ClaimedLane, Clock, GitHub, GitHubError, Holder, Probes, Source, Store, StoreError, TurnCommit,
 };
 use crate::domain::decide::{self, Lane};
 use crate::domain::effect::{Effect, Work};
@@ -65,9 +65,10 @@ impl From<StoreError> for Failure {
 }
 
 /// Takes one lane with work and makes its turn.
-pub async fn turn<S: Store, G: GitHub, C: Clock>(
+pub async fn turn<S: Store, G: GitHub, P: Probes, C: Clock>(
     store: &S,
     github: &G,
+    probes: &P,
     clock: &C,
     holder: &Holder,
 ) -> Result<Turn, StoreError> {
@@ -83,7 +84,7 @@ pub async fn turn<S: Store, G: GitHub, C: Clock>(
     let taken: Vec<ArrivalId> = claimed.arrivals.iter().map(|(id, _)| *id).collect();
     let oldest = claimed.arrivals.iter().map(|(_, arrival)| arrival.at).min();
     let is_young = |at: Timestamp| clock.now().since(at) < PARK_AFTER;
-    match make(store, github, clock, holder, claimed).await {
+    match make(store, github, probes, clock, holder, claimed).await {
         Ok(()) => Ok(Turn::Done),
         Err(Failure::Store(error @ StoreError::Conflict { .. })) => {
             tracing::info!(%subject, %error, "turn dropped");
@@ -114,9 +115,10 @@ pub fn backoff(failures: u32) -> Span {
     Span::seconds(2 << failures.min(11)).min(Span::hours(1))
 }
 
-async fn make<S: Store, G: GitHub, C: Clock>(
+async fn make<S: Store, G: GitHub, P: Probes, C: Clock>(
     store: &S,
     github: &G,
+    probes: &P,
     clock: &C,
     holder: &Holder,
     claimed: ClaimedLane,
@@ -138,7 +140,7 @@ async fn make<S: Store, G: GitHub, C: Clock>(
     let mut facts = Facts::default();
     for (event, installation) in events {
         lane.installation = installation.or(lane.installation);
-        gather(store, github, &lane, &subject, event, &mut facts, now).await?;
+        gather((store, github, probes), &lane, &subject, event, &mut facts, now).await?;
         let decision = decide::decide(&lane.state, event, &facts, now);
         lane.state = decision.next;
         turn.wake_at = decision.wake_at;
@@ -210,9 +212,8 @@ fn read(state: &[u8]) -> Result<Lane, Failure> {
 }
 
 /// Asks until the domain wants to know nothing more.
-async fn gather<S: Store, G: GitHub>(
-    store: &S,
-    github: &G,
+async fn gather<S: Store, G: GitHub, P: Probes>(
+    (store, github, probes): (&S, &G, &P),
     lane: &Lane,
     subject: &Subject,
     event: &Event,
@@ -227,6 +228,7 @@ async fn gather<S: Store, G: GitHub>(
         for need in needs {
             let fact = match &need {
                 Need::PolicyInForce => policy_in_force(store, subject.repo()).await?,
+                Need::Reading { question } => Fact::Reading(probes.ask(question).await),
                 _ => match lane.installation {
                     Some(installation) => ask(github, installation, subject.repo(), &need).await?,
                     None => Fact::Absent(Absence::Refused { message: "the installation is not known".to_owned() }),

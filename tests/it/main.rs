@@ -5,6 +5,7 @@ mod house;
 mod licences;
 mod manifest;
 mod payloads;
+mod probes;
 mod simulation;
 mod snapshots;
 mod spec;

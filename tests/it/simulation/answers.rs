@@ -5,11 +5,17 @@ use plimsoll::domain::effect::Effect;
 use plimsoll::domain::facts::*;
 use plimsoll::domain::ids::*;
 use plimsoll::domain::policy::POLICY_PATH;
+use plimsoll::domain::reading::{Question, Reading};
 use plimsoll::sandbox::history::{self, Entry};
 use plimsoll::sandbox::model::{self, Model, Pull, PullState, RunState};
 
 /// How far clocks may differ where a list is asked for by time.
 const CLOCKS_DIFFER: Span = Span::minutes(1);
+
+/// What is heard from what runs outside GitHub: so far nothing does.
+pub fn heard(_: &Scene, _: &Question) -> Reading {
+    Reading::Unasked { because: "nothing runs here that could be asked".to_owned() }
+}
 
 pub fn answer(scene: &Scene, need: &Need) -> Fact {
     let model = &scene.model;

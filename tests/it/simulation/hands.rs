@@ -3,13 +3,14 @@
 //! A future that waits here tells the scene until when; one whose instance ends here is never polled again.
 
 use super::acts;
-use super::answers::answer;
+use super::answers::{answer, heard};
 use super::invariants;
 use super::replay::Replay;
 use super::scene::{Sabotage, Scene, Shared};
 use plimsoll::domain::effect::{Effect, Work};
 use plimsoll::domain::facts::{Fact, Need};
 use plimsoll::domain::ids::*;
+use plimsoll::domain::reading::{Question, Reading};
 use plimsoll::domain::state::State;
 use plimsoll::engine::ports::*;
 use plimsoll::store::MemoryStore;
@@ -107,6 +108,13 @@ impl Clock for Hands {
 impl Webhooks for Hands {
     fn interpret(&self, event: &str, body: &[u8]) -> Interpretation {
         plimsoll::github::interpret::Interpreter.interpret(event, body)
+    }
+}
+
+impl Probes for Hands {
+    async fn ask(&self, question: &Question) -> Reading {
+        self.edge("a question", 10_000).await;
+        heard(&self.scene.lock(), question)
     }
 }
 

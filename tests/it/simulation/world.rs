@@ -497,7 +497,7 @@ fn delivery(event: &plimsoll::sandbox::model::OutgoingEvent, at: i64) -> NewDeli
 fn begun(job: Job, hands: Hands, holder: Holder) -> Pin<Box<dyn Future<Output = Result<bool, StoreError>> + Send>> {
     match job {
         Job::Sort => Box::pin(async move { Ok(inbox::sort(&hands, &hands, &hands).await? > 0) }),
-        Job::Turn => Box::pin(async move { Ok(turn(&hands, &hands, &hands, &holder).await? != Turn::Idle) }),
+        Job::Turn => Box::pin(async move { Ok(turn(&hands, &hands, &hands, &hands, &holder).await? != Turn::Idle) }),
         Job::Effect => {
             Box::pin(async move { Ok(outbox::perform(&hands, &hands, &hands, &holder).await? != outbox::Sent::Idle) })
         }

@@ -223,5 +223,9 @@ fn settings(github: &Sandbox, folder: &std::path::Path) -> Settings {
         retention: Duration::from_secs(3_600),
         request_timeout: Duration::from_secs(9),
         shutdown_grace: Duration::from_secs(5),
+        probe_hosts: Vec::new(),
+        probe_nets: Vec::new(),
+        probe_redirects: 0,
+        prometheus_url: None,
     }
 }
