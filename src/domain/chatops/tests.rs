@@ -1,5 +1,6 @@
 //! Commands as people write them, and what they are told when they slip.
 
+use super::table::{LATER, row};
 use super::*;
 use proptest::prelude::*;
 
@@ -313,6 +314,67 @@ fn the_sixth_command_is_left_out_and_counted() {
 #[test]
 fn a_comment_without_a_command_asks_for_nothing() {
     assert_eq!(commands("Plimsoll is a line on a ship."), Parsed::default());
+}
+
+#[test]
+fn help_shows_every_command_and_who_may_give_it() {
+    insta::assert_snapshot!(help(), @r#"
+    ### Commands
+
+    - `/plimsoll help`
+      Shows this list. May: everybody who can comment.
+    - `/plimsoll status`
+      Says where this pull request and its releases stand. May: everybody who can comment.
+    - `/plimsoll risk`
+      Says how risky this pull request is, with every reason and its points. May: everybody who can comment.
+    - `/plimsoll why <environment> [<sha>] [--service <service>]`
+      Says of each condition before an environment whether it is met, and what comes next. May: everybody who can comment.
+    - `/plimsoll plan <command>`
+      Says what a command would do, and does nothing: `/plimsoll plan rollback production`. May: whoever may give the command itself.
+    - `/plimsoll recheck`
+      Looks at everything afresh: files, reviews, policy, deployments. May: the pull request's author and everybody with write permission.
+    - `/plimsoll deploy <ref|sha> to <environment> [--service <service>] [--reason "..."]`
+      Releases a branch, tag or commit to an environment, by the rules of that environment. May: everybody with write permission.
+    - `/plimsoll promote <environment> [--service <service>] [--reason "..."]`
+      Releases what is live in the environment before it, by the rules of that environment. May: everybody with write permission.
+    - `/plimsoll approve <environment> [<sha>] [--service <service>]`
+      Lets the release that waits for this environment begin. With a commit: only if it is that one. May: those whom the environment's `approval` names, unless they are author, committer, co-author or merger of a change in the release.
+    - `/plimsoll retry [<environment>] [--service <service>]`
+      Rolls out once more what failed. May: everybody with write permission.
+    - `/plimsoll cancel [<environment>] [--service <service>]`
+      Stops what is being rolled out, or takes back what waits. May: everybody with write permission.
+    - `/plimsoll rollback <environment> [to <sha>] [--service <service>] [--reason "..."]`
+      Brings back the last release that was good there, or the given one, and holds the environment. May: everybody with write permission.
+    - `/plimsoll hold [<environment>] [--for 2h] [--reason "..."] [--service <service>]`
+      Keeps releases from going on, in the name of this pull request: until the time is over, somebody resumes, or the pull request is merged or closed. May: everybody with write permission.
+    - `/plimsoll resume [<environment>] [--service <service>]`
+      Ends a hold, so that releases go on; lets an undecided rollout go on. May: everybody with write permission.
+    - `/plimsoll lock <environment> [--for 2h] [--reason "..."] [--service <service>]`
+      Reserves an environment: nothing is released there until the time is over or it is unlocked. May: everybody with write permission.
+    - `/plimsoll unlock <environment> [--service <service>]`
+      Takes a lock away. May: whoever put it there, and everybody with maintain or admin permission.
+    - `/plimsoll freeze [<environment>] [--for 2h] [--reason "..."]`
+      Stops releases of every service, to one environment or to all, until the time is over or it is unfrozen. May: everybody with write permission.
+    - `/plimsoll unfreeze [<environment>]`
+      Takes a freeze away. May: whoever put it there, and everybody with maintain or admin permission.
+    - `/plimsoll override <gate> [<environment>] --reason "..." [--service <service>]`
+      Lets the release that waits pass one condition, once, and says so wherever the release is shown. A gate is `approval`, `window`, `freeze`, `lock` or `hold`. May: everybody with maintain or admin permission.
+
+    One command a line, up to five in a comment, at the start of a line of ordinary text; `@plimsoll` works like `/plimsoll`. What stands in quotes, lists, tables, code, links, headings or HTML is not a command, and editing a comment never runs one. A release that more than one service could be meant by needs `--service`.
+    "#);
+}
+
+#[test]
+fn the_documentation_holds_the_same_list() {
+    let list: String = help().lines().filter(|line| line.starts_with(['-', ' '])).collect::<Vec<_>>().join("\n");
+    assert!(include_str!("../../../docs/chatops.md").contains(&list), "docs/chatops.md lacks:\n{list}");
+}
+
+#[test]
+fn no_command_is_both_there_and_promised_for_later() {
+    for name in LATER {
+        assert!(row(name).is_none(), "{name}");
+    }
 }
 
 proptest! {
