@@ -89,6 +89,7 @@ pub fn decide(state: &State, event: &Event, facts: &Facts, now: Timestamp) -> De
         State::PullRequest(state) => {
             let mut next = state.clone();
             let heard = pull_request::apply(&mut next, event, facts, now);
+            answer_risk(&mut next);
             let wake_at = pull_request::wake_at(&next, now);
             Decision {
                 next: State::PullRequest(next),
@@ -109,6 +110,18 @@ pub fn decide(state: &State, event: &Event, facts: &Facts, now: Timestamp) -> De
             forwards.extend(held(state, &next));
             Decision { next: State::Pipeline(next), acts: said.acts, forwards, wake_at, notes: said.notes }
         }
+    }
+}
+
+/// Answers who asked for the risk, as soon as there is something to say.
+fn answer_risk(state: &mut PullState) {
+    let answer = match &state.judged {
+        Some(judged) => view::check::risk_answer(judged),
+        None if state.pull.as_ref().is_some_and(|pull| pull.open) => return,
+        None => "This pull request was never judged, and it is not open any more.".to_owned(),
+    };
+    for line in state.asking_for_risk() {
+        line.answer = Some(answer.clone());
     }
 }
 

@@ -116,10 +116,17 @@ pub enum Signal {
     Commanded { command: Box<PipelineCommand>, plan: Box<Plan> },
     /// To a pull request: judge it for a merge group; it answers with [`Signal::GroupJudged`].
     GroupWanted { head_sha: Sha },
-    /// To a repository: what a pull request's rules and risk say. `policy` and `risk` are `None` when all is well, else
-    /// one line of what is wrong.
-    GroupJudged { head_sha: Sha, pull: PullNumber, policy: Option<String>, risk: Option<String> },
-    /// To a repository: what keeps a service's pipeline now, a line each.
+    /// To a repository: what a pull request's rules, its risk and the holds of its services say. Each is `None` when all
+    /// is well, else one line of what is wrong.
+    GroupJudged {
+        head_sha: Sha,
+        pull: PullNumber,
+        policy: Option<String>,
+        risk: Option<String>,
+        #[serde(default)]
+        hold: Option<String>,
+    },
+    /// To a repository, and from there to its open pull requests: what keeps a service's pipeline now, a line each.
     HoldsChanged { service: ServiceName, holds: Vec<String> },
     /// To a pipeline: a pull request that holds it was merged or closed.
     PullEnded { pull: PullNumber },

@@ -101,6 +101,37 @@ pub fn says_something(markdown: &str) -> bool {
     outside_tags(&html).contains(char::is_alphanumeric)
 }
 
+/// The words that a reader sees, a string for each line, without code, HTML and comments. Nothing is escaped.
+pub fn prose(markdown: &str) -> Vec<String> {
+    let options = Options::ENABLE_TABLES | Options::ENABLE_TASKLISTS | Options::ENABLE_STRIKETHROUGH;
+    let mut lines = vec![String::new()];
+    let mut code = false;
+    for event in Parser::new_ext(markdown, options) {
+        match event {
+            Event::Start(Tag::CodeBlock(_)) => code = true,
+            Event::End(TagEnd::CodeBlock) => code = false,
+            Event::Text(part) if !code => {
+                if let Some(line) = lines.last_mut() {
+                    line.push_str(&part);
+                }
+            }
+            // Code between two words keeps them apart.
+            Event::Code(_) => {
+                if let Some(line) = lines.last_mut() {
+                    line.push('\u{fffd}');
+                }
+            }
+            Event::SoftBreak
+            | Event::HardBreak
+            | Event::End(TagEnd::Paragraph | TagEnd::Heading(_) | TagEnd::Item | TagEnd::TableCell)
+            | Event::Start(Tag::List(_)) => lines.push(String::new()),
+            _ => {}
+        }
+    }
+    lines.retain(|line| !line.trim().is_empty());
+    lines
+}
+
 /// HTML without its tags and comments.
 fn outside_tags(html: &str) -> String {
     let mut pieces = html.split("<!--");

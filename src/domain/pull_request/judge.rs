@@ -2,13 +2,19 @@
 //!
 //! Knows facts and the policy in force. Must never write a sentence for people: that is the view's.
 
-use super::*;
+use super::{mentions, *};
 use crate::domain::event::{Change, Plan};
-use crate::domain::facts::{Absence, ChangedFiles, CommitSnapshot, FileStatus, Person, Review};
-use crate::domain::policy::paths::touched_services;
-use crate::domain::policy::{POLICY_PATH, parse, rules};
+use crate::domain::facts::{Absence, ChangedFile, ChangedFiles, CommitSnapshot, FileStatus, Person, Review};
+use crate::domain::markdown::text;
+use crate::domain::policy::paths::{Patterns, touched_services};
+use crate::domain::policy::{POLICY_PATH, Pipeline, Service, parse, rules};
 use crate::domain::release::eyes::co_authors;
-use crate::domain::risk::{self, Judgement};
+use crate::domain::risk::{self, Judgement, Reason};
+
+/// How many reasons of its risk a release is told.
+const DRIVERS_MAX: usize = 3;
+/// How many paths that cannot be taken back a release is told.
+const IRREVERSIBLE_MAX: usize = 5;
 
 /// What must be known to judge, given what is known already.
 pub(super) fn needs(state: &PullState, pull: &PullSnapshot, facts: &Facts) -> Vec<Need> {
@@ -95,7 +101,7 @@ pub(super) fn apply(state: &mut PullState, pull: &PullSnapshot, facts: &Facts, h
         policy,
     });
     if pull.merged && !state.handed_over {
-        hand_over(state, pull, facts, heard);
+        hand_over(state, pull, files, facts, heard);
     }
 }
 
@@ -123,8 +129,15 @@ fn proposed(state: &PullState, pull: &PullSnapshot, facts: &Facts) -> Vec<Proble
     }
 }
 
+/// The reasons that weigh most, in Markdown, for instance `adds 412 lines (+8 points)`.
+pub fn main_reasons(reasons: &[Reason], count: usize) -> Vec<String> {
+    let weighty = reasons.iter().filter(|r| r.points.abs() >= 0.5);
+    let points = |r: &Reason| if (0.5..1.5).contains(&r.points.abs()) { "point" } else { "points" };
+    weighty.take(count).map(|r| format!("{} ({:+.0} {})", text(&r.text), r.points, points(r))).collect()
+}
+
 /// Tells the pipelines of the touched services that there is something to release.
-fn hand_over(state: &mut PullState, pull: &PullSnapshot, facts: &Facts, heard: &mut Heard) {
+fn hand_over(state: &mut PullState, pull: &PullSnapshot, files: &ChangedFiles, facts: &Facts, heard: &mut Heard) {
     let Some(judged) = &state.judged else { return };
     let policy = &judged.policy;
     state.handed_over = true;
@@ -148,11 +161,14 @@ fn hand_over(state: &mut PullState, pull: &PullSnapshot, facts: &Facts, heard: &
             Judgement::Abstains { .. } => None,
         },
         sha: sha.clone(),
-        drivers: Vec::new(),
-        issues: Vec::new(),
-        irreversible: Vec::new(),
+        drivers: match &judged.verdict.judgement {
+            Judgement::Known { reasons, .. } => main_reasons(reasons, DRIVERS_MAX),
+            Judgement::Abstains { .. } => Vec::new(),
+        },
+        issues: mentions::closes(&pull.body, &state.repo),
+        irreversible: irreversible(pipeline, files),
         files: 0,
-        reverts: Vec::new(),
+        reverts: mentions::reverts(&pull.body, &state.repo),
     };
     let plan = Plan {
         pipeline: pipeline.clone(),
@@ -162,11 +178,29 @@ fn hand_over(state: &mut PullState, pull: &PullSnapshot, facts: &Facts, heard: &
     };
     for service in &judged.services {
         let lane = Subject::Pipeline { repo: state.repo.clone(), service: service.clone() };
-        let signal =
-            Signal::ReleaseWanted { sha: sha.clone(), change: Box::new(change.clone()), plan: Box::new(plan.clone()) };
+        let files = policy.policy.service(service).map_or(0, |service| files_of(service, files));
+        let change = Box::new(Change { files, ..change.clone() });
+        let signal = Signal::ReleaseWanted { sha: sha.clone(), change, plan: Box::new(plan.clone()) };
         heard.forwards.push((lane, Event::Signal(signal)));
     }
     heard.notes.push(format!("merged as {}; {} services are released", sha.short(), judged.services.len()));
+}
+
+/// Paths that the policy says cannot be taken back; the first few.
+fn irreversible(pipeline: &Pipeline, files: &ChangedFiles) -> Vec<String> {
+    if pipeline.irreversible.is_empty() {
+        return Vec::new();
+    }
+    let patterns = Patterns::new(&pipeline.irreversible);
+    let paths = files.files.iter().filter(|file| patterns.touches(file)).map(|file| file.path.clone());
+    paths.take(IRREVERSIBLE_MAX).collect()
+}
+
+/// How many of the files belong to a service.
+fn files_of(service: &Service, files: &ChangedFiles) -> u64 {
+    let patterns = Patterns::new(&service.paths);
+    let touches = |file: &&ChangedFile| service.paths.is_empty() || patterns.touches(file);
+    files.files.iter().filter(touches).count() as u64
 }
 
 fn people(commits: &[CommitSnapshot]) -> Vec<Person> {

@@ -2,6 +2,7 @@
 //!
 //! Knows one pull request. Must never touch a pipeline: it tells pipelines by signals, and hears from them.
 
+use super::chatops::Verb;
 use super::event::{Event, PullAction, ReleaseBrief, Signal};
 use super::facts::{Facts, Need, PullSnapshot};
 use super::ids::*;
@@ -10,12 +11,21 @@ use super::policy::rules::RuleResult;
 use super::problem::Problem;
 use super::risk::Verdict;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+#[cfg(test)]
+mod command_tests;
 mod commands;
 mod judge;
+mod mentions;
+mod queue;
+#[cfg(test)]
+mod queue_tests;
 #[cfg(test)]
 mod tests;
+
+pub use judge::main_reasons;
+pub use queue::{LeftQueue, held_services};
 
 /// How many comments with commands are remembered.
 const COMMANDS_KEPT: usize = 50;
@@ -48,6 +58,15 @@ pub struct PullState {
     pub policy_tries: u32,
     /// How often GitHub was asked to run our checks of this head again.
     pub rechecks: u64,
+    /// Services whose pipelines this pull request asked to hold while it was open; they hear when it ends.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub holding: BTreeSet<ServiceName>,
+    /// What it last said to a merge group, when that was not well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said_to_group: Option<String>,
+    /// Why it left the merge queue, until it is merged, gets another head or is in a group again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_queue: Option<LeftQueue>,
 }
 
 /// What was found of one head.
@@ -102,7 +121,16 @@ impl PullState {
             handed_over: false,
             policy_tries: 0,
             rechecks: 0,
+            holding: BTreeSet::new(),
+            said_to_group: None,
+            left_queue: None,
         }
+    }
+
+    /// The commands that ask for the risk and have no answer yet.
+    pub fn asking_for_risk(&mut self) -> impl Iterator<Item = &mut Line> {
+        let lines = self.commands.values_mut().flat_map(|said| &mut said.lines);
+        lines.filter(|line| line.answer.is_none() && line.verb.as_deref() == Some(Verb::Risk.name()))
     }
 }
 
@@ -156,6 +184,7 @@ fn ask<'a>(state: &'a PullState, event: &'a Event, now: Timestamp) -> Ask<'a> {
             Ask { pull: known, read: new && (known.is_none() || recheck), judge }
         }
         Event::Signal(Signal::PolicyReady) => Ask { judge: true, read: known.is_none(), ..pass },
+        Event::Signal(Signal::GroupWanted { .. }) if !queue::knows(state) => look,
         Event::Pushed { .. }
         | Event::AccessChanged { .. }
         | Event::RunChanged { .. }
@@ -253,13 +282,22 @@ pub fn apply(state: &mut PullState, event: &Event, facts: &Facts, now: Timestamp
     };
     if let Some(mut pull) = pull {
         keep_counts(&mut pull, state.pull.as_ref());
+        queue::seen(state, &pull);
         state.pull = Some(pull.clone());
         if judge && is_judged(state, &pull) {
             judge::apply(state, &pull, facts, &mut heard);
         }
         commands::apply(state, event, facts, now, &mut heard);
     }
+    release_holds(state, &mut heard);
     match event {
+        Event::LeftQueue { reason } => queue::left(state, reason, now, &mut heard),
+        Event::Signal(Signal::GroupWanted { head_sha }) => queue::answer(state, head_sha, facts, &mut heard),
+        Event::Signal(Signal::HoldsChanged { service, holds }) => {
+            if let Some(judged) = &mut state.judged {
+                judged.policy.keeps(service, holds);
+            }
+        }
         Event::Signal(Signal::CommandAnswered { comment, index, from, answer, .. }) => {
             commands::answered(state, *comment, *index, from, answer);
         }
@@ -286,7 +324,6 @@ pub fn apply(state: &mut PullState, event: &Event, facts: &Facts, now: Timestamp
         | Event::ActionRequested { .. }
         | Event::GroupRequested { .. }
         | Event::GroupDestroyed { .. }
-        | Event::LeftQueue { .. }
         | Event::ProtectionRequested { .. }
         | Event::Reported { .. }
         | Event::IssueClosed { .. }
@@ -295,14 +332,23 @@ pub fn apply(state: &mut PullState, event: &Event, facts: &Facts, now: Timestamp
             | Signal::PolicyReady
             | Signal::ReleaseWanted { .. }
             | Signal::Commanded { .. }
-            | Signal::GroupWanted { .. }
             | Signal::GroupJudged { .. }
-            | Signal::HoldsChanged { .. }
             | Signal::PullEnded { .. }
             | Signal::ProtectionAsked { .. },
         ) => {}
     }
     heard
+}
+
+/// Tells the pipelines that it holds, once, that it was merged or closed.
+fn release_holds(state: &mut PullState, heard: &mut Heard) {
+    if state.pull.as_ref().is_none_or(|pull| pull.open) {
+        return;
+    }
+    for service in std::mem::take(&mut state.holding) {
+        let lane = Subject::Pipeline { repo: state.repo.clone(), service };
+        heard.forwards.push((lane, Event::Signal(Signal::PullEnded { pull: state.number })));
+    }
 }
 
 /// Lists and some deliveries leave counts out; what was known of the same head stays known.

@@ -9,7 +9,7 @@ use crate::domain::policy::{POLICY_PATH, parse};
 use crate::domain::state::State;
 use crate::domain::view;
 
-const POLICY: &str = "version: 1
+pub(super) const POLICY: &str = "version: 1
 services:
   api: { paths: [\"services/api/**\", \"libs/**\"] }
   web: { paths: [\"web/**\"] }
@@ -32,24 +32,24 @@ pipeline:
 ";
 
 /// A pull request with what GitHub would say about it.
-struct Desk {
-    state: State,
-    facts: Facts,
-    pull: PullSnapshot,
-    now: Timestamp,
-    acts: Vec<(EffectKey, Act)>,
-    forwards: Vec<(Subject, Event)>,
+pub(super) struct Desk {
+    pub state: State,
+    pub facts: Facts,
+    pub pull: PullSnapshot,
+    pub now: Timestamp,
+    pub acts: Vec<(EffectKey, Act)>,
+    pub forwards: Vec<(Subject, Event)>,
 }
 
-fn sha(n: u64) -> Sha {
+pub(super) fn sha(n: u64) -> Sha {
     Sha::parse(&format!("{n:07x}{n:033x}")).expect("forty digits make a hash")
 }
 
-fn repo() -> RepoName {
+pub(super) fn repo() -> RepoName {
     RepoName::parse("acme/shop").expect("a plain name")
 }
 
-fn policy(text: &str) -> PolicyInForce {
+pub(super) fn policy(text: &str) -> PolicyInForce {
     let policy = parse(text, POLICY_PATH, &repo()).policy.expect("a good policy");
     PolicyInForce {
         default_branch: RefName::new("main"),
@@ -58,15 +58,16 @@ fn policy(text: &str) -> PolicyInForce {
         problems: Vec::new(),
         broken_by: None,
         read_at: Timestamp(0),
+        holds: Default::default(),
     }
 }
 
-fn file(path: &str, additions: u64, deletions: u64) -> ChangedFile {
+pub(super) fn file(path: &str, additions: u64, deletions: u64) -> ChangedFile {
     ChangedFile { path: path.into(), previous_path: None, status: FileStatus::Modified, additions, deletions }
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let number = PullNumber(7);
         let pull = PullSnapshot {
             number,
@@ -103,18 +104,18 @@ impl Desk {
         desk
     }
 
-    fn in_force(&mut self, policy: Option<PolicyInForce>) -> &mut Self {
+    pub fn in_force(&mut self, policy: Option<PolicyInForce>) -> &mut Self {
         self.facts.insert(Need::PolicyInForce, Fact::PolicyInForce(policy.map(Box::new)));
         self
     }
 
-    fn files(&mut self, files: Vec<ChangedFile>) -> &mut Self {
+    pub fn files(&mut self, files: Vec<ChangedFile>) -> &mut Self {
         let need = Need::PullFiles { number: self.pull.number, head_sha: self.pull.head_sha.clone() };
         self.facts.insert(need, Fact::PullFiles(ChangedFiles { files, cut: false }));
         self
     }
 
-    fn play(&mut self, event: Event) -> &mut Self {
+    pub fn play(&mut self, event: Event) -> &mut Self {
         for _ in 0..5 {
             for need in needs(&self.state, &event, &self.facts, self.now) {
                 let fact = match &need {
@@ -139,17 +140,17 @@ impl Desk {
         self
     }
 
-    fn opened(&mut self) -> &mut Self {
+    pub fn opened(&mut self) -> &mut Self {
         self.changed(PullAction::Opened)
     }
 
-    fn changed(&mut self, action: PullAction) -> &mut Self {
+    pub fn changed(&mut self, action: PullAction) -> &mut Self {
         self.pull.updated_at = self.pull.updated_at.plus(Span::seconds(20));
         let pull = Box::new(self.pull.clone());
         self.play(Event::PullChanged { action, pull })
     }
 
-    fn comment(&mut self, id: u64, by: &str, body: &str) -> &mut Self {
+    pub fn comment(&mut self, id: u64, by: &str, body: &str) -> &mut Self {
         let comment = Comment {
             id: CommentId(id),
             by: Login::new(by),
@@ -178,15 +179,15 @@ impl Desk {
         found.join("\n----\n").trim_end_matches("[]").to_owned()
     }
 
-    fn check(&self, name: &str) -> String {
+    pub fn check(&self, name: &str) -> String {
         self.shown(|target| matches!(target, Target::CheckRun { name: n, .. } if n == name))
     }
 
-    fn living_comment(&self) -> String {
+    pub fn living_comment(&self) -> String {
         self.shown(|target| matches!(target, Target::LivingComment { .. }))
     }
 
-    fn replies(&self) -> String {
+    pub fn replies(&self) -> String {
         self.shown(|target| matches!(target, Target::Reply { .. }))
     }
 }

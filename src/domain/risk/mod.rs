@@ -2,9 +2,11 @@
 //!
 //! Knows lines, files and a model read from a data file. Must never know who wrote the change: no author is a factor.
 
+mod lower;
 mod measure;
 mod model;
 
+pub use lower::{Lowering, lower};
 pub use measure::measure;
 pub use model::{Model, judge};
 

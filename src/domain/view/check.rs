@@ -8,7 +8,7 @@ use crate::domain::policy::rules::{Outcome, RuleResult};
 use crate::domain::policy::{Band, POLICY_PATH};
 use crate::domain::problem::{Problem, Severity};
 use crate::domain::pull_request::{Judged, PullState};
-use crate::domain::risk::{Judgement, Reason};
+use crate::domain::risk::{Judgement, lower};
 
 /// Name of the check run for the rules of the policy.
 pub const POLICY_CHECK: &str = "plimsoll/policy";
@@ -166,6 +166,25 @@ fn risk(judged: &Judged, asked: u64) -> CheckContent {
     }
 }
 
+/// The answer to `risk`: band, probability, every reason, what would lower it, or why it is not known.
+pub fn risk_answer(judged: &Judged) -> String {
+    let head = match &judged.verdict.judgement {
+        Judgement::Known { probability, band, .. } => {
+            format!("**{} risk: {}** of `{}`", band_name(*band), percent(*probability), judged.head_sha.short())
+        }
+        Judgement::Abstains { .. } => format!("**Risk unknown** of `{}`", judged.head_sha.short()),
+    };
+    let mut out = format!("{head}\n\n{}", risk_summary(judged));
+    let lower = lower(&judged.verdict, &judged.policy.policy.risk);
+    if !lower.is_empty() {
+        out.push_str("\nWhat would lower it, all else left as it is:\n\n");
+        for lowering in lower {
+            out.push_str(&format!("- {}: {}\n", text(&lowering.text), percent(lowering.probability)));
+        }
+    }
+    out.trim_end().to_owned()
+}
+
 fn risk_summary(judged: &Judged) -> String {
     let mut out = match &judged.verdict.judgement {
         Judgement::Known { probability, base, reasons, .. } => {
@@ -208,13 +227,6 @@ pub fn percent(probability: f64) -> String {
     } else {
         format!("{percent:.0} %")
     }
-}
-
-/// The reasons that weigh most, for instance `adds 412 lines (+8)`.
-pub fn main_reasons(reasons: &[Reason], count: usize) -> Vec<String> {
-    let weighty = reasons.iter().filter(|r| r.points.abs() >= 0.5);
-    let points = |r: &Reason| if (0.5..1.5).contains(&r.points.abs()) { "point" } else { "points" };
-    weighty.take(count).map(|r| format!("{} ({:+.0} {})", text(&r.text), r.points, points(r))).collect()
 }
 
 fn sentence_case(words: &str) -> String {

@@ -2,7 +2,7 @@
 //!
 //! Knows what was judged and what the pipelines said. Must never decide anything.
 
-use super::check::{POLICY_CHECK, band_name, findings, main_reasons, percent};
+use super::check::{POLICY_CHECK, band_name, findings, percent};
 use super::release::row;
 use crate::domain::effect::{Content, Target};
 use crate::domain::facts::PullSnapshot;
@@ -10,7 +10,7 @@ use crate::domain::ids::ServiceName;
 use crate::domain::markdown::code;
 use crate::domain::policy::rules::Outcome;
 use crate::domain::policy::{Band, EnvironmentPolicy, POLICY_PATH};
-use crate::domain::pull_request::{Judged, PullState};
+use crate::domain::pull_request::{Judged, PullState, main_reasons};
 use crate::domain::release::gate::who_may;
 use crate::domain::risk::Judgement;
 
@@ -29,6 +29,7 @@ pub fn view(state: &PullState) -> Option<(Target, Content)> {
     let (pull, judged) = (state.pull.as_ref()?, state.judged.as_ref()?);
     let mut parts = vec![risk(judged)];
     parts.extend(policy_notes(judged));
+    parts.extend(state.left_queue.as_ref().filter(|_| pull.open).map(super::group::left_queue));
     parts.push(after(state, pull, judged));
     parts.push("<sub>`/plimsoll help` lists what can be asked here.</sub>".to_owned());
     Some((Target::LivingComment { number: state.number }, Content::Comment(parts.join("\n\n"))))

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub mod check;
 pub mod comment;
 pub mod deployment;
+pub mod group;
+pub mod hold;
 pub mod release;
 pub mod reply;
 pub mod status;
@@ -18,9 +20,10 @@ pub mod why;
 /// Everything that should stand on GitHub for a state.
 pub fn of(state: &State) -> Vec<(Target, Content)> {
     match state {
-        State::Repository(_) => Vec::new(),
+        State::Repository(repository) => group::views(repository),
         State::PullRequest(pull) => {
             let mut views = check::views(pull);
+            views.extend(hold::view(pull));
             views.extend(comment::view(pull));
             views.extend(reply::views(pull));
             views

@@ -1,6 +1,14 @@
-//! A repository's own lane: the policy in force, and the sweep that finds what was missed.
+//! A repository's own lane: the policy in force, merge groups, and the sweep that finds what was missed.
 //!
 //! Knows the default branch and its policy file. Must never judge a pull request.
+
+mod group;
+#[cfg(test)]
+mod group_tests;
+#[cfg(test)]
+mod tests;
+
+pub use group::{Group, GroupStage, Said};
 
 use super::event::{Event, Signal};
 use super::facts::{Absence, Fact, Facts, Need, PolicyFile, PullSnapshot, RunSnapshot};
@@ -8,7 +16,7 @@ use super::ids::*;
 use super::policy::{POLICY_PATH, Policy, PolicyInForce, parse};
 use super::problem::Problem;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How often GitHub is asked what changed, should a delivery be lost.
 const SWEEP_EVERY: Span = Span::minutes(15);
@@ -27,16 +35,40 @@ pub struct RepositoryState {
     /// Everything that changed before this moment was looked at.
     pub swept_until: Timestamp,
     pub next_sweep_at: Timestamp,
+    /// Groups of the merge queue, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
+    /// What keeps each service's pipeline now, a line each; only those that something keeps.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub holds: BTreeMap<ServiceName, Vec<String>>,
 }
 
 impl RepositoryState {
     /// A repository of which nothing is known; the first sweep reaches back from `now`.
     pub fn new(repo: RepoName, now: Timestamp) -> Self {
-        Self { repo, access: true, policy: None, asking: Vec::new(), swept_until: now, next_sweep_at: now }
+        Self {
+            repo,
+            access: true,
+            policy: None,
+            asking: Vec::new(),
+            swept_until: now,
+            next_sweep_at: now,
+            groups: Vec::new(),
+            holds: BTreeMap::new(),
+        }
     }
 
     fn since(&self) -> Timestamp {
         self.swept_until.minus(SWEEP_OVERLAP)
+    }
+
+    fn shows_holds(&self) -> bool {
+        let pipeline = self.policy.as_ref().and_then(|held| held.policy.pipeline.as_ref());
+        pipeline.is_some_and(|pipeline| pipeline.hold_check)
+    }
+
+    fn is_kept_anew(&self, service: &ServiceName, holds: &[String]) -> bool {
+        self.holds.get(service).map(Vec::as_slice).unwrap_or_default() != holds
     }
 
     fn sweep_is_due(&self, now: Timestamp) -> bool {
@@ -59,6 +91,21 @@ pub fn needs(state: &RepositoryState, event: &Event, now: Timestamp) -> Vec<Need
             needs.push(Need::RecentPulls { since: state.since() });
             needs
         }
+        Event::GroupRequested { group } => {
+            let mut needs = vec![group::need(group)];
+            if state.policy.is_none() {
+                needs.extend(policy);
+            }
+            needs
+        }
+        Event::ProtectionRequested { .. } if state.policy.is_none() => policy.to_vec(),
+        Event::Signal(Signal::HoldsChanged { service, holds })
+            if state.shows_holds() && state.is_kept_anew(service, holds) =>
+        {
+            vec![Need::OpenPulls]
+        }
+        // A merge group's check names no pull request either, but its commit is known here.
+        Event::RecheckRequested { head_sha } if state.groups.iter().any(|g| g.of.head_sha == *head_sha) => Vec::new(),
         // A fork's check names no pull request: the newest ones are searched for its commit.
         Event::RecheckRequested { .. } => vec![Need::RecentPulls { since: Timestamp(0) }],
         Event::Look { .. }
@@ -70,7 +117,6 @@ pub fn needs(state: &RepositoryState, event: &Event, now: Timestamp) -> Vec<Need
         | Event::RunChanged { .. }
         | Event::EffectEnded { .. }
         | Event::ActionRequested { .. }
-        | Event::GroupRequested { .. }
         | Event::GroupDestroyed { .. }
         | Event::LeftQueue { .. }
         | Event::ProtectionRequested { .. }
@@ -105,30 +151,47 @@ pub fn apply(state: &mut RepositoryState, event: &Event, facts: &Facts, now: Tim
             read_policy(state, facts, None, now, &mut heard);
         }
         Event::Pushed { by, .. } => read_policy(state, facts, by.as_ref(), now, &mut heard),
-        Event::RecheckRequested { head_sha } => recheck(state, head_sha, facts, &mut heard),
+        Event::RecheckRequested { head_sha } => {
+            group::again(state, head_sha, now, &mut heard);
+            recheck(state, head_sha, facts, &mut heard);
+        }
+        Event::GroupRequested { group } => {
+            if state.policy.is_none() {
+                read_policy(state, facts, None, now, &mut heard);
+            }
+            group::wanted(state, group, facts, now, &mut heard);
+        }
+        Event::GroupDestroyed { head_sha, reason } => group::destroyed(state, head_sha, reason, &mut heard),
+        Event::Signal(Signal::GroupJudged { head_sha, pull, policy, risk, hold }) => {
+            let said = Said { policy: policy.clone(), risk: risk.clone(), hold: hold.clone() };
+            group::judged(state, head_sha, *pull, said, &mut heard);
+        }
+        Event::Signal(Signal::HoldsChanged { service, holds }) => keep(state, service, holds, facts, &mut heard),
+        Event::ProtectionRequested { run, environment, sha } => {
+            if state.policy.is_none() {
+                read_policy(state, facts, None, now, &mut heard);
+            }
+            ask_for_protection(state, *run, environment, sha, &mut heard);
+        }
         Event::RunChanged { run } => pass_on(state, run, &mut heard),
         Event::Look { .. } | Event::LookIfNewer { .. } => {
             if state.sweep_is_due(now) {
                 read_policy(state, facts, None, now, &mut heard);
                 sweep(state, facts, now, &mut heard);
             }
+            group::tick(state, now, &mut heard);
         }
         Event::PullChanged { .. }
         | Event::CommentCreated { .. }
         | Event::ReviewChanged { .. }
         | Event::EffectEnded { .. }
         | Event::ActionRequested { .. }
-        | Event::GroupRequested { .. }
-        | Event::GroupDestroyed { .. }
         | Event::LeftQueue { .. }
-        | Event::ProtectionRequested { .. }
         | Event::Reported { .. }
         | Event::IssueClosed { .. }
         | Event::Signal(
             Signal::PolicyReady
             | Signal::GroupWanted { .. }
-            | Signal::GroupJudged { .. }
-            | Signal::HoldsChanged { .. }
             | Signal::PullEnded { .. }
             | Signal::ProtectionAsked { .. }
             | Signal::ReleaseWanted { .. }
@@ -147,7 +210,8 @@ pub fn apply(state: &mut RepositoryState, event: &Event, facts: &Facts, now: Tim
 
 /// When the clock must call, whatever else happens.
 pub fn wake_at(state: &RepositoryState) -> Option<Timestamp> {
-    state.access.then_some(state.next_sweep_at)
+    let sweep = state.access.then_some(state.next_sweep_at);
+    sweep.into_iter().chain(group::wake_at(state)).min()
 }
 
 fn read_policy(state: &mut RepositoryState, facts: &Facts, by: Option<&Login>, now: Timestamp, heard: &mut Heard) {
@@ -186,7 +250,15 @@ fn read_policy(state: &mut RepositoryState, facts: &Facts, by: Option<&Login>, n
                     None => "there is no policy file; nothing is deployed".into(),
                 });
             }
-            PolicyInForce { default_branch, policy, blob, problems: Vec::new(), broken_by: None, read_at: now }
+            PolicyInForce {
+                default_branch,
+                policy,
+                blob,
+                problems: Vec::new(),
+                broken_by: None,
+                read_at: now,
+                holds: BTreeMap::new(),
+            }
         }
         // The last good one stays in force: a broken file never disables safety.
         Err(problems) => {
@@ -202,6 +274,7 @@ fn read_policy(state: &mut RepositoryState, facts: &Facts, by: Option<&Login>, n
                 problems,
                 broken_by: by.cloned().or(known),
                 read_at: now,
+                holds: BTreeMap::new(),
             }
         }
     };
@@ -230,90 +303,62 @@ fn lane_of(state: &RepositoryState, pull: &PullSnapshot) -> Subject {
     Subject::PullRequest { repo: state.repo.clone(), number: pull.number }
 }
 
+/// Writes down what keeps a service's pipeline, and tells the open pull requests if they show it.
+///
+/// The signal itself goes on to them: it holds all that they need, so that none of them reads GitHub for it.
+fn keep(state: &mut RepositoryState, service: &ServiceName, holds: &[String], facts: &Facts, heard: &mut Heard) {
+    if !state.is_kept_anew(service, holds) {
+        return;
+    }
+    match holds {
+        [] => state.holds.remove(service),
+        holds => state.holds.insert(service.clone(), holds.to_vec()),
+    };
+    if !state.shows_holds() {
+        return;
+    }
+    let Some(Ok(open)) = facts.open_pulls() else { return };
+    for number in open {
+        let lane = Subject::PullRequest { repo: state.repo.clone(), number: *number };
+        let signal = Signal::HoldsChanged { service: service.clone(), holds: holds.to_vec() };
+        heard.forwards.push((lane, Event::Signal(signal)));
+    }
+}
+
+/// A waiting run names an environment, not a service: every pipeline is asked whether it is its own.
+fn ask_for_protection(
+    state: &RepositoryState,
+    run: RunId,
+    environment: &EnvironmentName,
+    sha: &Sha,
+    heard: &mut Heard,
+) {
+    let services = services(state);
+    let alone = services.len() == 1;
+    if services.is_empty() {
+        heard.notes.push(format!("run {run} waits for {environment}, but no service is deployed from here"));
+    }
+    for service in services {
+        let lane = Subject::Pipeline { repo: state.repo.clone(), service: service.clone() };
+        let signal = Signal::ProtectionAsked { run, environment: environment.clone(), sha: sha.clone(), alone };
+        heard.forwards.push((lane, Event::Signal(signal)));
+    }
+}
+
 /// A run whose title names no service may be any service's.
 fn pass_on(state: &RepositoryState, run: &RunSnapshot, heard: &mut Heard) {
-    let services: BTreeSet<&ServiceName> =
-        state.policy.iter().flat_map(|p| &p.policy.services).map(|service| &service.name).collect();
-    for service in services {
+    for service in services(state) {
         let lane = Subject::Pipeline { repo: state.repo.clone(), service: service.clone() };
         heard.forwards.push((lane, Event::RunChanged { run: run.clone() }));
     }
 }
 
-/// The policy in force as a fact for other lanes.
-pub fn as_fact(state: &RepositoryState) -> Fact {
-    Fact::PolicyInForce(state.policy.clone().map(Box::new))
+fn services(state: &RepositoryState) -> BTreeSet<&ServiceName> {
+    state.policy.iter().flat_map(|p| &p.policy.services).map(|service| &service.name).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::facts::RepositorySnapshot;
-
-    const NOW: Timestamp = Timestamp(1_700_000_000_000);
-
-    fn lane() -> RepositoryState {
-        RepositoryState::new(RepoName::parse("acme/shop").expect("a plain name"), NOW)
-    }
-
-    fn sha(n: u64) -> Sha {
-        Sha::parse(&format!("{n:040x}")).expect("forty digits make a hash")
-    }
-
-    /// What GitHub says when the policy file has this text.
-    fn file(text: &str, blob: u64) -> Facts {
-        let mut facts = Facts::default();
-        let repository = RepositorySnapshot { default_branch: RefName::new("main"), archived: false };
-        facts.insert(Need::Repository, Fact::Repository(repository));
-        let found = PolicyFile::Found { text: text.to_owned(), blob: sha(blob) };
-        facts.insert(Need::PolicyFile, Fact::PolicyFile(found));
-        facts
-    }
-
-    fn pushed(by: &str) -> Event {
-        Event::Pushed { branch: RefName::new("main"), after: sha(99), by: Some(Login::new(by)) }
-    }
-
-    #[test]
-    fn a_broken_file_leaves_the_last_good_policy_in_force_and_names_who_broke_it() {
-        let mut state = lane();
-        apply(&mut state, &pushed("ada"), &file("version: 1\nchecks: { title: conventional }\n", 1), NOW);
-        apply(&mut state, &pushed("linus"), &file("version: 1\nchekcs: {}\n", 2), NOW);
-        // A sweep that reads the same broken file does not forget who it was.
-        apply(
-            &mut state,
-            &Event::Look { because: "the clock called".into() },
-            &file("version: 1\nchekcs: {}\n", 2),
-            NOW,
-        );
-        let held = state.policy.as_ref().expect("a policy");
-        assert_eq!((held.blob.clone(), held.broken_by.clone()), (Some(sha(1)), Some(Login::new("linus"))));
-        assert_eq!(held.policy.checks.title, crate::domain::policy::TitleRule::Conventional);
-        assert_eq!(held.problems.len(), 1);
-        // Put back to the good text, nothing of it stays.
-        apply(&mut state, &pushed("ada"), &file("version: 1\nchecks: { title: conventional }\n", 1), NOW);
-        assert_eq!(state.policy.expect("a policy").problems, []);
-    }
-
-    #[test]
-    fn who_asked_for_the_policy_hears_when_it_was_read() {
-        let mut state = lane();
-        let by = Subject::PullRequest { repo: state.repo.clone(), number: PullNumber(7) };
-        let asks = Event::Signal(Signal::PolicyWanted { by: by.clone() });
-        assert!(apply(&mut state, &asks, &Facts::default(), NOW).forwards.is_empty());
-        let heard = apply(&mut state, &pushed("ada"), &file("version: 1\n", 1), NOW);
-        assert_eq!(heard.forwards, [(by, Event::Signal(Signal::PolicyReady))]);
-    }
-
-    #[test]
-    fn a_repository_that_cannot_be_seen_is_left_alone() {
-        let mut state = lane();
-        let mut facts = Facts::default();
-        facts.insert(Need::Repository, Fact::Absent(Absence::NotFound));
-        facts.insert(Need::PolicyFile, Fact::Absent(Absence::NotFound));
-        apply(&mut state, &Event::Look { because: "the clock called".into() }, &facts, NOW);
-        assert_eq!(wake_at(&state), None);
-        apply(&mut state, &Event::AccessChanged { granted: true }, &file("version: 1\n", 1), NOW);
-        assert!(wake_at(&state).is_some());
-    }
+/// The policy in force as a fact for other lanes.
+pub fn as_fact(state: &RepositoryState) -> Fact {
+    let holds = &state.holds;
+    Fact::PolicyInForce(state.policy.clone().map(|held| Box::new(PolicyInForce { holds: holds.clone(), ..held })))
 }

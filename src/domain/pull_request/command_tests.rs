@@ -1,0 +1,181 @@
+//! Commands that the pull request answers itself or hands on, and what a merge tells the pipelines, as sentences.
+
+use super::tests::{Desk, POLICY, file, policy, sha};
+use super::*;
+use crate::domain::event::{Change, PullAction, Reverted};
+use crate::domain::facts::{ChangedFiles, Fact};
+
+fn merged(desk: &mut Desk) {
+    desk.pull.open = false;
+    desk.pull.merged = true;
+    desk.pull.merge_commit_sha = Some(sha(9));
+    desk.changed(PullAction::Closed);
+}
+
+/// What the pipelines were told of the merge, by service.
+fn changes(desk: &Desk) -> Vec<(String, Change)> {
+    let wanted = |(to, event): &(Subject, Event)| match event {
+        Event::Signal(Signal::ReleaseWanted { change, .. }) => Some((to.to_string(), (**change).clone())),
+        _ => None,
+    };
+    desk.forwards.iter().filter_map(wanted).collect()
+}
+
+fn told(desk: &Desk) -> Vec<String> {
+    let commanded = |(to, event): &(Subject, Event)| match event {
+        Event::Signal(Signal::Commanded { command, .. }) => Some(format!("{to} {}", command.verb.name())),
+        _ => None,
+    };
+    desk.forwards.iter().filter_map(commanded).collect()
+}
+
+#[test]
+fn the_risk_is_told_with_all_its_reasons_and_what_would_lower_it() {
+    let mut desk = Desk::new();
+    desk.opened().comment(50, "mallory", "/plimsoll risk");
+    insta::assert_snapshot!(desk.replies(), @r"
+    **High risk: 31 %** of `0000007`
+
+    31 % of changes like this one need a fix, a revert or a rollback.
+
+    | Points | Why |
+    |---:|---|
+    | 16.7 | every change starts here |
+    | +17.8 | adds 100 lines |
+    | -2.3 | does not say that it is a fix |
+    | +2.0 | deletes 24 lines |
+    | -1.5 | touches 2 files |
+    | -1.1 | touches 1 directory |
+    | -0.5 | has its lines mostly in one file |
+    | -0.3 | stays in 1 top-level directory |
+    | **30.8** | **in a hundred** |
+
+    Model: additive-api 1.
+
+    What would lower it, all else left as it is:
+
+    - adding 50 lines instead of 100: 25 %
+    ");
+    assert_eq!(told(&desk), [""; 0], "no pipeline is asked");
+}
+
+#[test]
+fn a_risk_that_cannot_be_told_says_why() {
+    let mut desk = Desk::new();
+    let need = Need::PullFiles { number: desk.pull.number, head_sha: desk.pull.head_sha.clone() };
+    desk.facts.insert(need, Fact::PullFiles(ChangedFiles { files: Vec::new(), cut: true }));
+    desk.opened().comment(50, "mallory", "/plimsoll risk");
+    insta::assert_snapshot!(desk.replies(), @r"
+    **Risk unknown** of `0000007`
+
+    GitHub does not say which files and how many lines change, as is the case for very large changes.
+
+    Model: additive-api 1.
+    ");
+}
+
+#[test]
+fn who_asks_before_the_policy_was_read_is_answered_when_it_was() {
+    let mut desk = Desk::new();
+    desk.in_force(None).opened().comment(50, "mallory", "/plimsoll risk");
+    assert_eq!(desk.replies(), "");
+    desk.in_force(Some(policy(POLICY))).play(Event::Signal(Signal::PolicyReady));
+    assert!(desk.replies().starts_with("**High risk: 31 %**"), "{}", desk.replies());
+    desk.pull.head_sha = sha(8);
+    desk.files(vec![file("web/a.ts", 1, 1)]).changed(PullAction::Synchronize);
+    assert!(desk.replies().starts_with("**High risk: 31 %**"), "an answer stays what it was");
+}
+
+#[test]
+fn of_a_closed_pull_request_that_was_never_judged_there_is_no_risk() {
+    let mut desk = Desk::new();
+    desk.pull.open = false;
+    desk.comment(50, "mallory", "/plimsoll risk");
+    insta::assert_snapshot!(desk.replies(), @"This pull request was never judged, and it is not open any more.");
+}
+
+#[test]
+fn a_freeze_goes_to_every_service_and_a_lock_to_the_touched_ones() {
+    let mut desk = Desk::new();
+    desk.opened().comment(
+        50,
+        "grace",
+        "/plimsoll freeze\n/plimsoll plan unfreeze\n/plimsoll lock production\n/plimsoll plan rollback production",
+    );
+    insta::assert_snapshot!(told(&desk).join("\n"), @r"
+    pipeline:acme/shop/api freeze
+    pipeline:acme/shop/web freeze
+    pipeline:acme/shop/api plan
+    pipeline:acme/shop/web plan
+    pipeline:acme/shop/api lock
+    pipeline:acme/shop/api plan
+    ");
+}
+
+#[test]
+fn the_plan_of_a_recheck_is_told_here_and_nothing_is_judged_again() {
+    let mut desk = Desk::new();
+    desk.opened();
+    let before = desk.state.clone();
+    desk.comment(50, "mallory", "/plimsoll plan recheck");
+    insta::assert_snapshot!(desk.replies(), @"🧭 A recheck would read the pull request, its files, its reviews and the policy afresh, and judge `0000007` again. Nothing was changed.");
+    let judged = |state: &crate::domain::state::State| match state {
+        crate::domain::state::State::PullRequest(state) => state.judged.clone(),
+        other => panic!("a pull request: {other:?}"),
+    };
+    assert_eq!(judged(&desk.state), judged(&before));
+    assert_eq!(told(&desk), [""; 0]);
+}
+
+#[test]
+fn a_merge_tells_what_it_closes_reverts_and_cannot_take_back() {
+    let mut desk = Desk::new();
+    let mut policy = policy(POLICY);
+    if let Some(pipeline) = &mut policy.policy.pipeline {
+        pipeline.irreversible = vec!["**/migrations/**".into()];
+    }
+    desk.pull.body = format!("Fixes #4, closes acme/shop#5.\n\nReverts #3\nThis reverts commit {}.", sha(2));
+    desk.files(vec![
+        file("services/api/migrations/7.sql", 30, 0),
+        file("services/api/a.rs", 60, 20),
+        file("web/b.ts", 10, 4),
+        file("README.md", 1, 0),
+    ]);
+    desk.in_force(Some(policy)).opened();
+    merged(&mut desk);
+    let changes = changes(&desk);
+    let files: Vec<(&str, u64)> = changes.iter().map(|(to, change)| (to.as_str(), change.files)).collect();
+    assert_eq!(files, [("pipeline:acme/shop/api", 2), ("pipeline:acme/shop/web", 1)]);
+    let (_, change) = &changes[0];
+    assert_eq!(change.issues, [4, 5]);
+    assert_eq!(change.reverts, [Reverted::Pull(PullNumber(3)), Reverted::Commit(sha(2))]);
+    assert_eq!(change.irreversible, ["services/api/migrations/7.sql"]);
+    insta::assert_snapshot!(change.drivers.join("\n"), @r"
+    adds 101 lines (+20 points)
+    does not say that it is a fix (-3 points)
+    deletes 24 lines (+2 points)
+    ");
+}
+
+#[test]
+fn without_patterns_everything_can_be_taken_back_and_a_title_alone_reverts_nothing() {
+    let mut desk = Desk::new();
+    desk.pull.title = "Revert \"feat(api): charge in cents (#3)\"".into();
+    desk.opened();
+    merged(&mut desk);
+    let changes = changes(&desk);
+    assert_eq!((&changes[0].1.reverts, &changes[0].1.irreversible), (&Vec::new(), &Vec::new()));
+}
+
+#[test]
+fn only_the_first_five_paths_that_cannot_be_taken_back_are_told() {
+    let mut desk = Desk::new();
+    let mut policy = policy(POLICY);
+    if let Some(pipeline) = &mut policy.policy.pipeline {
+        pipeline.irreversible = vec!["libs/db/".into()];
+    }
+    desk.files((0..9).map(|n| file(&format!("libs/db/{n}.sql"), 1, 0)).collect());
+    desk.in_force(Some(policy)).opened();
+    merged(&mut desk);
+    assert_eq!(changes(&desk)[0].1.irreversible.len(), 5);
+}
