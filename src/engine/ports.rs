@@ -108,6 +108,38 @@ pub struct FailedDelivery {
     pub at: Timestamp,
 }
 
+// ---------------------------------------------------------------- who calls
+
+/// Says who a caller is that brings a token of its workflow run.
+pub trait Callers: Send + Sync {
+    /// Verifies a token. It is good for a few minutes and may be shown more than once.
+    fn verify(&self, token: &str) -> impl Future<Output = Result<Claims, CallerError>> + Send;
+}
+
+/// What a verified token says of the run that brings it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    pub repository: RepoName,
+    pub run: RunId,
+    /// From 1; grows when the run is run again.
+    pub attempt: u32,
+    /// The environment of the job that asked for the token; `None`: the job names none.
+    pub environment: Option<EnvironmentName>,
+    /// Commit that the run was started on.
+    pub sha: Sha,
+}
+
+/// Why it is not known who calls.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallerError {
+    /// The token does not count. The message is a sentence for the caller; it tells nothing of keys.
+    #[error("{message}")]
+    Invalid { message: String },
+    /// Nothing can be said now: the issuer's keys could not be read. The message is for the log.
+    #[error("{message}")]
+    Unavailable { message: String },
+}
+
 // ---------------------------------------------------------------- what runs
 
 /// Asks what runs, outside GitHub. Questions come from a repository's policy, so they are not to be trusted.

@@ -5,7 +5,7 @@
 //!
 //! In reading order: a delivery is believed (`webhook`) and understood (`interpret`); the `client` asks and acts with
 //! a `token`, under `limits`, over the `transport`; `observe` answers needs, `perform` does effects, `probe` looks
-//! whether they stand; `app` is what the App may do as itself.
+//! whether they stand; `app` is what the App may do as itself. `oidc` tells which workflow run a caller is.
 
 pub mod app;
 pub mod client;
@@ -13,6 +13,9 @@ mod etags;
 pub mod interpret;
 mod limits;
 mod observe;
+pub mod oidc;
+#[cfg(test)]
+mod oidc_tests;
 mod path;
 mod perform;
 mod probe;
@@ -28,6 +31,7 @@ mod wire;
 
 pub use client::Client;
 pub use interpret::Interpreter;
+pub use oidc::{Issuer, IssuerSettings};
 pub use settings::{ClientProblem, ClientSettings};
 pub use token::key_signs;
 pub use webhook::{Secrets, SignatureProblem};
