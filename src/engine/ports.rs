@@ -219,6 +219,8 @@ pub enum Source {
     Lane(Subject),
     Effect(EffectKey),
     Person(Login),
+    /// A workflow run that reported; who it is was verified.
+    Run(RunId),
     Operator,
 }
 

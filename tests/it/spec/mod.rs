@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod budget;
+mod callbacks;
 mod delivery;
 mod pull_requests;
 
@@ -23,6 +24,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a behaviour may take until it counts as not happening.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What readers of the API bring.
+const API_TOKEN: &str = "spec-0123456789abcdef0123456789abcdef";
 
 /// The machine's clock, moved on by hand.
 #[derive(Default)]
@@ -227,5 +231,8 @@ fn settings(github: &Sandbox, folder: &std::path::Path) -> Settings {
         probe_nets: Vec::new(),
         probe_redirects: 0,
         prometheus_url: None,
+        oidc_issuer: github.oidc_issuer(),
+        oidc_audience: "plimsoll".to_owned(),
+        api_token: Some(API_TOKEN.into()),
     }
 }
