@@ -2,10 +2,10 @@
 //!
 //! The only room that names every adapter and that reads the system's clock. Must never decide anything else.
 
-use crate::config::{self, Flags, LogFlags, LogSettings, Refusal, Settings, World};
+use crate::config::{self, DatabaseFlags, Flags, LogFlags, LogSettings, Refusal, Settings, World};
 use crate::domain::ids::{Span, Timestamp};
 use crate::engine::janitor::Janitor;
-use crate::engine::ports::{Clock, GitHubError, Holder, Store};
+use crate::engine::ports::{Clock, GitHubError, Holder, Store, Webhooks};
 use crate::engine::run::{Bell, Engine, Pace};
 use crate::github::{Client, ClientSettings, Interpreter, Issuer, IssuerSettings, Secrets, key_signs};
 use crate::probe::{HostRule, ProbeSettings, Prober, SystemResolver};
@@ -16,7 +16,7 @@ use crate::web::{self, Door, Limits};
 use anyhow::Context;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
@@ -46,6 +46,21 @@ pub fn settings(flags: &Flags) -> Result<Settings, Refusal> {
 /// Reads the settings of the log alone.
 pub fn log_settings(flags: &LogFlags) -> Result<LogSettings, Refusal> {
     config::read_log(flags, &world())
+}
+
+/// Reads where the state is kept alone. The file need not be there, nor be writable.
+pub fn database(flags: &DatabaseFlags) -> Result<PathBuf, Refusal> {
+    config::read_database(flags, &World { database: &|_| Ok(()), ..world() })
+}
+
+/// Opens the state of a service for reading, also while that service runs.
+pub async fn open_to_read(database: &Path) -> anyhow::Result<impl Store> {
+    Ok(SqliteStore::open_to_read(database, SqliteOptions::default()).await?)
+}
+
+/// What understands deliveries.
+pub fn webhooks() -> impl Webhooks {
+    Interpreter
 }
 
 fn world() -> World<'static> {

@@ -390,6 +390,10 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<JournalLine>, StoreError>> + Send;
 
+    /// What is known of a delivery: nothing, one, or several where its GUID came with other bytes; oldest first. For
+    /// people: it may look through all deliveries.
+    fn delivery(&self, id: &DeliveryId) -> impl Future<Output = Result<Vec<KnownDelivery>, StoreError>> + Send;
+
     /// Everything parked: deliveries and arrivals, newest first.
     fn parked(&self, limit: usize) -> impl Future<Output = Result<Vec<Parked>, StoreError>> + Send;
 
@@ -409,6 +413,31 @@ pub struct JournalLine {
     pub version: u64,
     pub text: String,
     pub hash: String,
+}
+
+/// A delivery that came in at some time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownDelivery {
+    pub event: String,
+    pub received_at: Timestamp,
+    pub fate: Fate,
+    /// `None`: it has been forgotten.
+    pub body: Option<bytes::Bytes>,
+}
+
+/// What became of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It waits to be sorted.
+    Unsorted,
+    /// Its events went into the inboxes of their lanes.
+    Sorted,
+    Ignored {
+        because: String,
+    },
+    Parked {
+        because: String,
+    },
 }
 
 /// Something that was put aside.

@@ -77,8 +77,8 @@ async fn a_report_that_makes_no_sense_is_told_where_and_how_to_mend_it() {
     let house = house(Mood::Well);
     let answer = async |key: &str, body: &str| said(report(&house, key, "Bearer run", body).await).await;
     assert_snapshot!(answer(KEY, r#"{"state":"succes","sha":""}"#).await, @r#"400 {"title":"Bad Request","status":400,"detail":"The report cannot be read: unknown variant `succes`, expected one of `in_progress`, `success`, `failure` at line 1 column 17.","where":"body","mend":"Send JSON with `state` (in_progress, success or failure), `sha` (the commit in full) and, if you like, `description`."}"#);
-    assert_snapshot!(answer(KEY, &GOOD.replace("sha", "commit")).await, @"");
-    assert_snapshot!(answer(KEY, &GOOD.replace(&"a".repeat(40), "aaaa")).await, @"");
+    assert_snapshot!(answer(KEY, &GOOD.replace("sha", "commit")).await, @r#"400 {"title":"Bad Request","status":400,"detail":"The report cannot be read: unknown field `commit`, expected one of `state`, `sha`, `description` at line 1 column 27.","where":"body","mend":"Send JSON with `state` (in_progress, success or failure), `sha` (the commit in full) and, if you like, `description`."}"#);
+    assert_snapshot!(answer(KEY, &GOOD.replace(&"a".repeat(40), "aaaa")).await, @r#"400 {"title":"Bad Request","status":400,"detail":"The report cannot be read: `aaaa` is not a commit hash at line 1 column 32.","where":"body","mend":"Send JSON with `state` (in_progress, success or failure), `sha` (the commit in full) and, if you like, `description`."}"#);
     assert_snapshot!(answer(KEY, &format!("{GOOD}{}", " ".repeat(4096))).await, @r#"413 {"title":"Payload Too Large","status":413,"detail":"A report has at most 4096 bytes.","where":"body","mend":"Shorten the description."}"#);
     assert_snapshot!(answer("acme/vault/api/release-1/production/step-1/attempt-1", GOOD).await, @r#"403 {"title":"Forbidden","status":403,"detail":"This report does not fit the step: the key is of another repository than the workflow run.","where":"repository","mend":"Report from the run that Plimsoll dispatched, with the key that this run was given."}"#);
     let unknown = answer(KEY, GOOD).await;

@@ -101,6 +101,9 @@ impl Store for FaultyStore {
     async fn journal(&self, _: &Subject, _: usize) -> Result<Vec<JournalLine>, StoreError> {
         unreachable!()
     }
+    async fn delivery(&self, _: &DeliveryId) -> Result<Vec<KnownDelivery>, StoreError> {
+        unreachable!()
+    }
     async fn parked(&self, _: usize) -> Result<Vec<Parked>, StoreError> {
         unreachable!()
     }

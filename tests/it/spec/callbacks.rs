@@ -298,3 +298,53 @@ async fn readers_are_told_what_the_commands_say() {
     town.looked_at_writes = true;
     town.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_says_on_the_machine_what_the_commands_say() {
+    let mut town = Town::open().await;
+    let number = town.opened().await;
+    let sha = town.github.merge(number, "linus").unwrap();
+    town.quiet().await;
+    let database = town.folder.path().join("plimsoll.db");
+    let explain = |arguments: &[&str]| {
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+        let done = program.arg("explain").args(arguments).arg("--database").arg(&database).output().unwrap();
+        let said = if done.status.success() { done.stdout } else { done.stderr };
+        (done.status.code(), String::from_utf8(said).unwrap().trim_end().to_owned())
+    };
+    let (code, why) = explain(&["acme/shop", "production", &sha[..7]]);
+    assert_eq!(code, Some(0), "{why}");
+    let said = town.command(number, "ada", &format!("/plimsoll why production {} --service api", &sha[..7])).await;
+    assert!(said.contains(&why), "{said}\n\n{why}");
+    assert!(!why.contains('\u{1b}'), "no colour into a pipe");
+    assert_eq!(explain(&["acme/shop", "production", "--service", "api"]), (Some(0), why));
+    let (code, status) = explain(&["acme/shop"]);
+    assert!(code == Some(0) && status.contains("release 1"), "{status}");
+    let (code, pull) = explain(&["acme/shop#1"]);
+    assert!(
+        code == Some(0) && pull.starts_with("acme/shop#1: feat(api): find goods by name\nmerged, by ada"),
+        "{pull}"
+    );
+    assert!(pull.contains("Journal:\n- "), "{pull}");
+
+    let guid = town.github.with(|model, _| {
+        let mut merged = model.deliveries.values().filter(|d| d.event.event == "pull_request");
+        merged.next_back().unwrap().event.guid.clone()
+    });
+    let (code, delivery) = explain(&["--delivery", &guid]);
+    assert!(
+        code == Some(0) && delivery.contains("sorted into the inboxes of:\n- pull_request:acme/shop#1"),
+        "{delivery}"
+    );
+
+    for unknown in
+        [&["acme/shop", "production", "ffffffff"][..], &["acme/vault"], &["acme/shop#99"], &["--delivery", "x"]]
+    {
+        let (code, said) = explain(unknown);
+        assert!(code == Some(1) && said.contains("nothing is known of"), "{said}");
+    }
+    let (code, said) = explain(&["acme"]);
+    assert!(code == Some(1) && said.contains("neither OWNER/REPO nor"), "{said}");
+    town.looked_at_writes = true;
+    town.close().await;
+}

@@ -47,7 +47,7 @@ struct Town {
     stop: CancellationToken,
     door: String,
     looked_at_writes: bool,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Town {
@@ -74,7 +74,7 @@ impl Town {
         let app = app::start_on(&settings, store.clone(), clock.clone(), stop.clone()).await.unwrap();
         let door = format!("http://{}/github/webhook", app.address);
         github.set_hook(&door, &github.webhook_secret());
-        Self { github, app: Some(app), store, clock, stop, door, looked_at_writes: false, _folder: folder }
+        Self { github, app: Some(app), store, clock, stop, door, looked_at_writes: false, folder }
     }
 
     /// Moves the clocks of GitHub and of the service on.
