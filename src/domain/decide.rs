@@ -105,7 +105,7 @@ pub fn decide(state: &State, event: &Event, facts: &Facts, now: Timestamp) -> De
             turn::apply(&mut next, event, facts, now, &mut said);
             let wake_at = advance::wake_at(&next, now);
             let mut forwards: Vec<(Subject, Event)> =
-                said.answers.iter().filter_map(|answer| answered(&next, answer)).collect();
+                said.answers.iter().filter_map(|answer| answered(&next, answer, now)).collect();
             forwards.extend(moved(state, &next));
             forwards.extend(held(state, &next));
             Decision { next: State::Pipeline(next), acts: said.acts, forwards, wake_at, notes: said.notes }
@@ -125,12 +125,13 @@ fn answer_risk(state: &mut PullState) {
     }
 }
 
-fn answered(state: &PipelineState, (origin, answer): &(Origin, Answer)) -> Option<(Subject, Event)> {
+fn answered(state: &PipelineState, (origin, answer): &(Origin, Answer), now: Timestamp) -> Option<(Subject, Event)> {
     let Origin::Comment { pull, comment, index } = origin else { return None };
     let (answer, settled) = match answer {
         Answer::ForNow(text) => (text.clone(), false),
         Answer::Final(text) => (text.clone(), true),
         Answer::Status => (view::status::pipeline(state), true),
+        Answer::Why { environment, sha } => (view::why::text(state, environment, sha.as_deref(), now), true),
     };
     let lane = Subject::PullRequest { repo: state.repo.clone(), number: *pull };
     let signal =

@@ -26,6 +26,10 @@ pub mod verify;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_gates;
+#[cfg(test)]
+mod tests_rollouts;
 
 /// How many ended releases a pipeline remembers besides those that are live, good, waiting or rolling out.
 const ENDED_KEPT: usize = 20;
@@ -536,6 +540,8 @@ pub enum Answer {
     Final(String),
     /// The view of the whole pipeline as it is after this turn.
     Status,
+    /// The trace of every condition for one commit in one environment, as it is after this turn.
+    Why { environment: EnvironmentName, sha: Option<String> },
 }
 
 /// Keys of what a release makes on GitHub.

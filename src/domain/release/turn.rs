@@ -210,7 +210,6 @@ fn button(state: &PipelineState, action: &str, head_sha: &Sha) -> Option<Button>
         "rollback" => Verb::Rollback { environment, to: None, service: None, reason: None },
         "retry" => Verb::Retry { environment: Some(environment), service: None },
         "hold" => Verb::Hold { environment: Some(environment), service: None, lasts: None, reason: None },
-        "resume" => Verb::Resume { environment: Some(environment), service: None },
         _ => return None,
     };
     Some(Button::Command { release: release.number, verb })
