@@ -2,6 +2,8 @@
 //!
 //! Pure and total: the same input gives the same output, and there is an output for every input.
 
+mod upgrade;
+
 use super::effect::{Act, Effect, Work};
 use super::event::{Event, Origin, ReleaseBrief, Signal};
 use super::facts::{Facts, Need};
@@ -188,7 +190,7 @@ pub fn read(snapshot: &[u8]) -> Result<Lane, String> {
             let mut lane: serde_json::Value = serde_json::from_slice(snapshot).map_err(wrong)?;
             lane["format"] = FORMAT.into();
             if let Some(pipeline) = lane["state"]["pipeline"].as_object_mut() {
-                super::release::upgrade::from_1(pipeline);
+                upgrade::from_1(pipeline);
             }
             serde_json::from_value(lane).map_err(wrong)
         }

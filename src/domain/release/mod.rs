@@ -21,7 +21,6 @@ pub mod report;
 pub mod rollback;
 pub mod rollout;
 pub mod turn;
-pub mod upgrade;
 pub mod verify;
 
 #[cfg(test)]
