@@ -138,7 +138,7 @@ pub async fn start_on<S: Store + 'static, C: Clock + 'static>(
     let engine = Engine {
         store: store.clone(),
         github: Arc::new(github),
-        webhooks: Arc::new(Interpreter),
+        webhooks: Arc::new(Interpreter::new(&settings.github_api_url, &settings.app_id)),
         clock: clock.clone(),
         bell: bell.clone(),
         pace: Pace {

@@ -70,10 +70,7 @@ pub fn service_in_title(title: &str, repo: &RepoName) -> Option<ServiceName> {
             let number = rest[end + mark.len()..].split(|c: char| !c.is_ascii_digit()).next()?;
             let after = &rest[end + mark.len() + number.len()..];
             let service = &rest[..end];
-            let good = !number.is_empty()
-                && (after.starts_with('/') || ends_word(after))
-                && (1..=100).contains(&service.len())
-                && !service.contains(|c: char| c == '/' || c.is_control());
+            let good = !number.is_empty() && (after.starts_with('/') || ends_word(after)) && is_service_name(service);
             good.then(|| ServiceName::new(service))
         })
     })
