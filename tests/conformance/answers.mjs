@@ -6,7 +6,7 @@
 import { readFileSync } from "node:fs";
 import Ajv from "ajv";
 import addFormats from "ajv-formats";
-import { description, unknownInAnswer } from "./openapi.mjs";
+import { UNDESCRIBED, description, unknownInAnswer } from "./openapi.mjs";
 import { webhookCheck } from "./webhooks.mjs";
 
 /** Refusals that any endpoint may give, whether or not its description lists them. */
@@ -31,6 +31,7 @@ function answerFaults(whole) {
     return compiled.get(key);
   };
   return ({ method, route, asked, status, body }) => {
+    if (UNDESCRIBED.includes(route)) return [];
     const endpoint = { method: method.toLowerCase(), path: DESCRIBED_AS[route] ?? route?.replaceAll("...}", "}") };
     const say = (what) => `${method} ${asked}: ${what}`;
     const operation = whole.paths[endpoint.path]?.[endpoint.method];

@@ -12,13 +12,20 @@ export function description() {
   return JSON.parse(readFileSync(require.resolve("@octokit/openapi/generated/api.github.com.json"), "utf8"));
 }
 
-/** The endpoints of `tests/endpoints.txt`: `{ method, path }`, method in small letters. */
+/**
+ * What GitHub's description leaves out: it is of the REST interface. A GraphQL request is let past the validating proxy
+ * as it is; its two operations are pinned by the tests of `src/github` and answered by the sandbox only as they are sent.
+ */
+export const UNDESCRIBED = ["/graphql"];
+
+/** The endpoints of `tests/endpoints.txt` that are described: `{ method, path }`, method in small letters. */
 export function endpoints() {
   const text = readFileSync(new URL("../endpoints.txt", import.meta.url), "utf8");
   return text
     .split("\n")
     .filter((line) => line.trim() && !line.startsWith("#"))
     .map((line) => line.trim().split(/\s+/))
+    .filter(([, path]) => !UNDESCRIBED.includes(path))
     .map(([method, path]) => ({ method: method.toLowerCase(), path }));
 }
 

@@ -211,6 +211,7 @@ impl Model {
         if completed {
             self.check_event(id, "completed", None, None, now);
         }
+        self.mind_queue(now);
         Ok(id)
     }
 
@@ -224,6 +225,7 @@ impl Model {
         if !was_done && is_done {
             self.check_event(id, "completed", None, None, now);
         }
+        self.mind_queue(now);
         Ok(())
     }
 

@@ -185,7 +185,7 @@ impl Model {
             "run_attempt": 1,
             "display_title": run.display_title,
             "event": run.event,
-            "status": run.state.status(),
+            "status": run.status(),
             "conclusion": text_or_null(run.state.conclusion()),
             "workflow_id": run.workflow_id,
             "check_suite_id": run.id + 900_000,
