@@ -44,6 +44,9 @@ impl Model {
         if !["error", "failure", "pending", "success"].contains(&state) {
             return Err(Refusal::invalid("Status", "state", "invalid"));
         }
+        if context.trim().is_empty() || context.chars().count() > 255 {
+            return Err(Refusal::invalid("Status", "context", "invalid"));
+        }
         if description.is_some_and(|text| text.chars().count() > 140) {
             let why = "description is too long (maximum is 140 characters)";
             return Err(Refusal::invalid_because("Status", "description", why));
