@@ -8,8 +8,8 @@ use super::observe::{CLOCKS_DIFFER, Place};
 use super::path::part;
 use super::perform::{deployment_description, mark, markers, state_word};
 use super::read::Found;
-use super::wire::iso;
 use super::wire::rest::{CheckRuns, Deployment, DeploymentStatus, Numbered};
+use super::wire::{Run, iso};
 use crate::domain::effect::*;
 use crate::domain::facts::Absence;
 use crate::domain::ids::*;
@@ -38,8 +38,9 @@ impl Client {
             },
             // To do these once more does no harm: GitHub keeps one reaction of a kind, and cancels a run once.
             Work::Act(Act::React { .. } | Act::CancelRun { .. }) => Ok(None),
-            // GitHub refuses a second answer to a run that went on after the first.
-            Work::Act(Act::AnswerProtection { .. }) => Ok(None),
+            // A report may be made once more.
+            Work::Act(Act::AnswerProtection { state: None, .. }) => Ok(None),
+            Work::Act(Act::AnswerProtection { run, state: Some(_), .. }) => self.standing_answer(at, *run).await,
             Work::Act(Act::OpenIssue { .. }) => self.standing_issue(at, &effect.key, since).await,
             Work::Act(Act::RevertPull { .. }) => self.standing_revert(at, &effect.key).await,
             Work::Act(Act::CreateDeployment { sha, environment, .. }) => {
@@ -98,13 +99,20 @@ impl Client {
         Ok(newest.map(|status| Done { id: Some(status.id), url: None }))
     }
 
+    /// Whether a run that waited does not wait any more: then it was answered, or there is nothing left to answer.
+    async fn standing_answer(&self, at: Place<'_>, run: RunId) -> Standing {
+        let found = self.get::<Run>(at.by(), at.path(&format!("/actions/runs/{run}"))).await?;
+        let went_on = certain("look whether the run waits", found)?.is_some_and(|run| !run.waits());
+        Ok(went_on.then_some(Done { id: Some(run.0), url: None }))
+    }
+
     async fn standing_issue(&self, at: Place<'_>, key: &EffectKey, since: Timestamp) -> Standing {
         let since = iso(since.minus(CLOCKS_DIFFER)).replace(':', "%3A");
         let path = at.path(&format!("/issues?state=all&sort=created&direction=desc&since={since}"));
-        let found = |issues: &[Numbered]| issues.iter().any(|issue| issue.carries(key.as_str()));
+        let found = |issues: &[Numbered]| issues.iter().any(|issue| issue.carries(key.as_str(), self.issuer()));
         let issues = self.list::<Vec<Numbered>>(at.by(), &path, PAGES_MAX, found).await?;
         let issues = certain("look for the issue", issues)?.map(|listed| listed.items);
-        Ok(numbered(issues, key))
+        Ok(self.numbered(issues, key))
     }
 
     async fn standing_revert(&self, at: Place<'_>, key: &EffectKey) -> Standing {
@@ -112,7 +120,13 @@ impl Client {
         let path = at.path("/pulls?state=all&sort=created&direction=desc");
         let pulls = self.list::<Vec<Numbered>>(at.by(), &path, 1, |_| false).await?;
         let pulls = certain("look for the revert", pulls)?.map(|listed| listed.items);
-        Ok(numbered(pulls, key))
+        Ok(self.numbered(pulls, key))
+    }
+
+    /// The one that carries the key.
+    fn numbered(&self, listed: Option<Vec<Numbered>>, key: &EffectKey) -> Option<Done> {
+        let ours = listed.unwrap_or_default().into_iter().find(|one| one.carries(key.as_str(), self.issuer()))?;
+        Some(Done { id: Some(ours.number), url: ours.html_url })
     }
 
     async fn standing_deployment(
@@ -131,12 +145,6 @@ impl Client {
         let ours = deployments.unwrap_or_default().into_iter().find(carries);
         Ok(ours.map(|deployment| Done { id: Some(deployment.id), url: None }))
     }
-}
-
-/// The one that carries the key.
-fn numbered(listed: Option<Vec<Numbered>>, key: &EffectKey) -> Option<Done> {
-    let ours = listed.unwrap_or_default().into_iter().find(|one| one.carries(key.as_str()))?;
-    Some(Done { id: Some(ours.number), url: ours.html_url })
 }
 
 /// What is surely not there is `None`; what we may not see or cannot read is no proof of anything.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::Sandbox;
 use super::history::MergeMethod;
 use super::model::{
-    CheckRun, Comment, CommitStatusWish, Deployment, DeploymentStatus, Issue, Permission, PullEdit, PullWish, Refusal,
-    RevertWish, Run,
+    CheckRun, CheckRunWish, Comment, CommitStatusWish, Deployment, DeploymentStatus, Issue, Permission, PullEdit,
+    PullWish, Refusal, RevertWish, Run,
 };
 
 impl Sandbox {
@@ -114,6 +114,17 @@ impl Sandbox {
     pub fn set_status(&self, sha: &str, context: &str, state: &str, login: &str) -> Result<u64, Refusal> {
         let wish = CommitStatusWish { sha, context, state, ..CommitStatusWish::default() };
         self.with(|model, now| model.set_status(&wish, login, now))
+    }
+
+    /// Another App's check run comes to a conclusion; `app` is its slug, for instance `github-actions`.
+    pub fn check_of(&self, app: &str, sha: &str, name: &str, conclusion: &str) -> Result<u64, Refusal> {
+        let wish = CheckRunWish {
+            name: Some(name.to_owned()),
+            head_sha: Some(sha.to_owned()),
+            conclusion: Some(conclusion.to_owned()),
+            ..CheckRunWish::default()
+        };
+        self.with(|model, now| model.create_check_run_of(Some(app), wish, now))
     }
 
     /// Leaves an artifact, of no run in particular.

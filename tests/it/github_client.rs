@@ -200,8 +200,11 @@ async fn what_others_say_and_leave_is_seen() {
     assert_eq!(answer(Need::Checks { sha: head.clone() }).await, Fact::Checks(Vec::new()), "ours do not count");
     github.set_status(head.as_str(), "ci/test", "pending", "ada").unwrap();
     github.set_status(head.as_str(), "ci/test", "success", "ada").unwrap();
-    let test = CheckState { name: "ci/test".to_owned(), app: None, standing: CheckStanding::Success, url: None };
-    assert_eq!(answer(Need::Checks { sha: head.clone() }).await, Fact::Checks(vec![test]));
+    github.check_of("github-actions", head.as_str(), "build", "failure").unwrap();
+    let Fact::Checks(checks) = answer(Need::Checks { sha: head.clone() }).await else { panic!() };
+    let told: Vec<_> = checks.iter().map(|check| (check.name.as_str(), check.app.as_deref(), check.standing)).collect();
+    let build = ("build", Some("github-actions"), CheckStanding::Failure);
+    assert_eq!(told, [build, ("ci/test", None, CheckStanding::Success)]);
     let image = Need::Artifact { name: "image-api".to_owned() };
     assert_eq!(answer(image.clone()).await, Fact::Artifact(false));
     github.leave_artifact("image-api").unwrap();
@@ -234,8 +237,11 @@ async fn a_run_that_waits_goes_on_when_it_is_answered() {
     let status = || github.runs()[0].status();
     client.perform(&answer(None), None).await.unwrap();
     assert_eq!(status(), "waiting");
+    assert_eq!(client.probe(&answer(Some(ProtectionState::Approved)), now(&github)).await, Ok(None));
     client.perform(&answer(Some(ProtectionState::Approved)), None).await.unwrap();
     assert_eq!(status(), "in_progress");
+    let found = client.probe(&answer(Some(ProtectionState::Approved)), now(&github)).await.unwrap().unwrap();
+    assert_eq!(found.id, Some(run.0));
     let twice = client.perform(&answer(Some(ProtectionState::Approved)), None).await;
     assert!(matches!(twice, Err(GitHubError::Refused { status: 422, .. })), "{twice:?}");
 }

@@ -5,6 +5,7 @@ mod house;
 mod licences;
 mod manifest;
 mod payloads;
+mod sandbox_answers;
 mod simulation;
 mod snapshots;
 mod spec;

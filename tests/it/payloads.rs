@@ -31,14 +31,17 @@ fn what_the_examples_lack_is_read_or_knowingly_ignored() {
     let said: Vec<_> =
         ours().into_iter().map(|(file, event, payload)| format!("{file}: {}", say(&event, &payload))).collect();
     insta::assert_snapshot!(said.join("\n"), @r"
+    check_run.requested_action.of-release.json: pipeline:acme/shop/api hears action_requested
     check_run.rerequested.from-fork.json: repository:acme/shop hears recheck_requested
     deployment_protection_rule.requested.json: repository:acme/shop hears protection_requested
     deployment_status.created.failure.json: ignored, nothing follows from `deployment_status`
     issue_comment.created.by-bot.json: pull_request:acme/shop#42 hears comment_created
     issue_comment.created.on-pull-request.json: pull_request:acme/shop#42 hears comment_created
     issue_comment.edited.on-pull-request.json: ignored, nothing follows from `issue_comment.edited`
+    issues.closed.of-override.json: pipeline:acme/shop/api hears issue_closed
     pull_request.closed.fork-deleted.json: pull_request:acme/shop#43 hears pull_changed
     pull_request.closed.merged.json: pull_request:acme/shop#42 hears pull_changed
+    pull_request.dequeued.from-fork.json: pull_request:acme/shop#43 hears pull_changed, pull_request:acme/shop#43 hears left_queue
     pull_request.labeled.by-bot.json: pull_request:acme/shop#42 hears pull_changed
     pull_request.opened.from-fork.json: pull_request:acme/shop#43 hears pull_changed
     push.branch-deleted.json: ignored, a branch was deleted

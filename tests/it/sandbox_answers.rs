@@ -12,7 +12,7 @@ use bytes::Bytes;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use plimsoll::sandbox::history::MadeHistory;
 use plimsoll::sandbox::keys::AppKey;
-use plimsoll::sandbox::model::{DeliveryResult, Model, OutgoingEvent, PullEdit};
+use plimsoll::sandbox::model::{CheckRunWish, DeliveryResult, Model, OutgoingEvent, PullEdit};
 use plimsoll::sandbox::{api, seed};
 use serde_json::{Value, json};
 
@@ -221,7 +221,9 @@ fn the_life_of_pull_requests(world: &mut World, number: u64) {
 
 fn the_merge_queue(world: &mut World) {
     world.model.require_checks(&["ci/test"], NOW);
-    let wish = json!({ "head": "dark-web", "base": "main", "title": "feat(web): a dark look" });
+    let files = [("QUEUE.md".to_owned(), Some(b"Queue\n".to_vec()))].into();
+    world.model.push_commit("queued", &files, "docs: queue", "ada", NOW).unwrap();
+    let wish = json!({ "head": "queued", "base": "main", "title": "docs: queue" });
     let number = world.send("POST", "/pulls", wish)["number"].as_u64().unwrap();
     world.model.enqueue(number, "linus", NOW).unwrap();
     let group = world.model.queue[0].group.head_sha.clone();
@@ -256,10 +258,21 @@ fn the_merge_queue(world: &mut World) {
 fn issues_statuses_and_artifacts(world: &mut World) {
     let wish = json!({ "title": "Look back", "body": "Why?", "labels": ["override"] });
     let number = world.send("POST", "/issues", wish)["number"].as_u64().unwrap();
-    world.get(&format!("{REPO}/issues?state=all&sort=created&direction=desc&since=2020-01-01T00%3A00%3A00Z"));
+    world.get(&format!("{REPO}/issues?state=all&sort=created&direction=desc&since=2020-01-01T00:00:00Z"));
     world.model.close_issue(number, "grace", NOW).unwrap();
     world.model.reopen_issue(number, "grace", NOW).unwrap();
     world.send("PATCH", &format!("/issues/{number}"), json!({ "state": "closed" }));
+    let tip = world.model.history.branch("main").unwrap();
+    let text = |text: &str| Some(text.to_owned());
+    let wish = CheckRunWish {
+        name: text("build"),
+        head_sha: text(&tip),
+        conclusion: text("success"),
+        ..CheckRunWish::default()
+    };
+    let build = world.model.create_check_run_of(Some("github-actions"), wish, NOW).unwrap();
+    world.get(&format!("{REPO}/commits/{tip}/check-runs?filter=latest&per_page=100"));
+    world.send("PATCH", &format!("/check-runs/{build}"), json!({ "conclusion": "failure" }));
     let run = world.model.runs.keys().next().copied();
     world.model.leave_artifact("image", run, NOW).unwrap();
     world.model.leave_artifact("image", None, NOW).unwrap();

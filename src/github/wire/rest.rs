@@ -305,14 +305,18 @@ pub struct Numbered {
     pub html_url: Option<String>,
     body: Option<String>,
     user: Option<Account>,
+    /// Lists of pull requests leave it out.
+    performed_via_github_app: Option<AppName>,
 }
 
 impl Numbered {
-    /// Whether an App made it for this key.
-    pub fn carries(&self, key: &str) -> bool {
+    /// Whether our App made it for this key, as far as the answer tells.
+    pub fn carries(&self, key: &str, issuer: &str) -> bool {
         // Anybody can copy a marker; only Apps are bots.
         let by_bot = self.user.as_ref().is_some_and(Account::is_bot);
-        by_bot && self.body.as_deref().and_then(key_in_body) == Some(key)
+        by_bot
+            && self.performed_via_github_app.as_ref().is_none_or(|app| app.is(issuer))
+            && self.body.as_deref().and_then(key_in_body) == Some(key)
     }
 }
 

@@ -21,6 +21,10 @@ pub struct Run {
 }
 
 impl Run {
+    /// Whether it waits at a deployment protection rule.
+    pub fn waits(&self) -> bool {
+        self.status.as_deref() == Some("waiting")
+    }
     /// The run in the domain's words.
     pub fn snapshot(self) -> RunSnapshot {
         RunSnapshot {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Answer, Call, Reply, bodies};
-use crate::sandbox::model::{Annotation, CheckAction, CheckRunWish, CommitStatusWish, OutputWish, Refusal};
+use crate::sandbox::model::{Annotation, CheckAction, CheckRun, CheckRunWish, CommitStatusWish, OutputWish, Refusal};
 
 fn annotation(value: &Value) -> Result<Annotation, Refusal> {
     let number = |field: &str| -> Result<u64, Refusal> {
@@ -75,6 +75,12 @@ pub(super) fn create(call: &mut Call<'_>) -> Answer {
 
 pub(super) fn update(call: &mut Call<'_>) -> Answer {
     let id = call.number("check_run_id")?;
+    if call.model.check_runs.get(&id).is_some_and(|run| run.other_app.is_some()) {
+        return Err(Refusal::new(
+            403,
+            "Invalid app_id `15368` - check run can only be modified by the GitHub App that created it.",
+        ));
+    }
     let wish = wish(&call.body()?)?;
     call.model.update_check_run(id, wish, call.now)?;
     shown(call, id, 200)
@@ -122,12 +128,16 @@ fn sha_of(call: &Call<'_>) -> Result<String, Refusal> {
 pub(super) fn of_ref(call: &mut Call<'_>) -> Answer {
     let sha = sha_of(call)?;
     let latest = call.query("filter") != Some("all");
-    let other_app = call.query("app_id").is_some_and(|id| id != call.model.app.id.to_string());
+    let of_app = |run: &&CheckRun| {
+        let id = if run.other_app.is_some() { 15_368 } else { call.model.app.id };
+        call.query("app_id").is_none_or(|wanted| wanted == id.to_string())
+    };
     let all = call
         .model
         .check_runs_of(&sha, latest)
         .into_iter()
-        .filter(|run| !other_app && call.query("check_name").is_none_or(|name| name == run.name))
+        .filter(of_app)
+        .filter(|run| call.query("check_name").is_none_or(|name| name == run.name))
         .filter(|run| call.query("status").is_none_or(|status| status == run.status))
         .map(|run| call.model.check_run_json(run))
         .collect();
