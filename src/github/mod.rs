@@ -32,3 +32,4 @@ pub use interpret::Interpreter;
 pub use settings::{ClientProblem, ClientSettings};
 pub use token::key_signs;
 pub use webhook::{Secrets, SignatureProblem};
+pub use wire::key_marker;
