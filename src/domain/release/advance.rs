@@ -225,7 +225,10 @@ fn go_on(state: &mut PipelineState, name: &EnvironmentName, now: Timestamp, said
 
 /// Stops a rollout for a newer release that could start, where the policy says so.
 fn give_way(state: &mut PipelineState, name: &EnvironmentName, now: Timestamp, said: &mut Said) {
-    let Some((rolling, _)) = state.rolling(name).filter(|(rolling, _)| !rolling.is_rollback()) else { return };
+    let gives_way = |(rolling, stage): &(&Release, &Stage)| {
+        !rolling.is_rollback() && stage.rollout().is_some_and(|rollout| rollout.stopping.is_none())
+    };
+    let Some((rolling, _)) = state.rolling(name).filter(gives_way) else { return };
     let Some((newer, stage)) = state.candidate(name) else { return };
     let wanted = matches!(newer.purpose, Purpose::Delivery) && stage.policy.supersede == Supersede::Abort;
     if !wanted || newer.number < rolling.number {

@@ -226,6 +226,7 @@ fn permission(facts: &Facts, login: &Login) -> Permission {
 fn pressed(release: ReleaseNumber, verb: Verb, by: &Login, facts: &Facts, now: Timestamp) -> PipelineCommand {
     PipelineCommand {
         origin: Origin::Button { release },
+        pull_open: false,
         by: by.clone(),
         permission: permission(facts, by),
         at: now,
