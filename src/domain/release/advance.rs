@@ -293,6 +293,7 @@ pub fn wake_at(state: &PipelineState, now: Timestamp) -> Option<Timestamp> {
         .chain(card)
         .chain(turn::next_drift_look(state))
         .chain(protection::wake_at(state, now))
+        .chain(state.unplaced.iter().map(|unplaced| unplaced.ask_at))
         .map(|at| at.max(now.plus(Span(1))))
         .min()
 }
