@@ -28,6 +28,8 @@ mod tests;
 #[cfg(test)]
 mod tests_gates;
 #[cfg(test)]
+mod tests_protection;
+#[cfg(test)]
 mod tests_rollouts;
 
 /// How many ended releases a pipeline remembers besides those that are live, good, waiting or rolling out.
