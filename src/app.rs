@@ -2,7 +2,7 @@
 //!
 //! The only room that names every adapter and that reads the system's clock. Must never decide anything else.
 
-use crate::config::{self, DatabaseFlags, Flags, LogFlags, LogSettings, Refusal, Settings, World};
+use crate::config::{self, DatabaseFlags, Flags, LogFlags, LogSettings, Refusal, Settings, Whereabouts, World};
 use crate::domain::ids::{Span, Timestamp};
 use crate::engine::janitor::Janitor;
 use crate::engine::ports::{Clock, GitHubError, Holder, Store, Webhooks};
@@ -16,7 +16,7 @@ use crate::web::{self, Door, Limits};
 use anyhow::Context;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
@@ -48,9 +48,9 @@ pub fn log_settings(flags: &LogFlags) -> Result<LogSettings, Refusal> {
     config::read_log(flags, &world())
 }
 
-/// Reads where the state is kept alone. The file need not be there, nor be writable.
-pub fn database(flags: &DatabaseFlags) -> Result<PathBuf, Refusal> {
-    config::read_database(flags, &World { database: &|_| Ok(()), ..world() })
+/// Reads where the state is kept. The file need not be there, nor be writable.
+pub fn whereabouts(flags: &DatabaseFlags) -> Result<Whereabouts, Refusal> {
+    config::read_whereabouts(flags, &World { database: &|_| Ok(()), ..world() })
 }
 
 /// Opens the state of a service for reading, also while that service runs.
@@ -59,8 +59,8 @@ pub async fn open_to_read(database: &Path) -> anyhow::Result<impl Store> {
 }
 
 /// What understands deliveries.
-pub fn webhooks() -> impl Webhooks {
-    Interpreter
+pub fn webhooks(known: &Whereabouts) -> impl Webhooks {
+    Interpreter::new(&known.github_api_url, &known.app_id)
 }
 
 fn world() -> World<'static> {
@@ -168,7 +168,7 @@ pub async fn start_on<S: Store + 'static, C: Clock + 'static>(
         store: store.clone(),
         github: Arc::new(github),
         probes: Arc::new(probes),
-        webhooks: Arc::new(Interpreter),
+        webhooks: Arc::new(Interpreter::new(&settings.github_api_url, &settings.app_id)),
         clock: clock.clone(),
         bell: bell.clone(),
         pace: Pace {

@@ -285,7 +285,7 @@ pub fn read_log(flags: &LogFlags, world: &World) -> Result<LogSettings, Refusal>
     sources.end(log)
 }
 
-/// Where the state is kept, alone, for commands that look into it.
+/// Where the state is kept, for commands that look into it.
 #[derive(clap::Args, Clone, Default)]
 pub struct DatabaseFlags {
     /// Settings file of the service [env: PLIMSOLL_CONFIG]
@@ -298,12 +298,25 @@ pub struct DatabaseFlags {
     pub database: Option<String>,
 }
 
-/// Reads where the state is kept alone; other settings of the file are not judged.
-pub fn read_database(flags: &DatabaseFlags, world: &World) -> Result<PathBuf, Refusal> {
+/// What a command must know that only looks.
+#[derive(Clone, Debug)]
+pub struct Whereabouts {
+    pub database: PathBuf,
+    /// As in [`Settings`].
+    pub github_api_url: String,
+    /// As in [`Settings`]; empty when it is not given here.
+    pub app_id: String,
+}
+
+/// Reads where the state is kept, and of the other settings only what helps to understand it.
+pub fn read_whereabouts(flags: &DatabaseFlags, world: &World) -> Result<Whereabouts, Refusal> {
     let mut sources = Sources::open(flags.config.as_deref(), world);
     let flags = Flags { database: flags.database.clone(), ..Flags::default() };
     let database = values::database(&mut sources, &flags);
-    sources.end(database)
+    let github_api_url = values::github_api_url(&mut sources, &flags);
+    let app_id = sources.find(Key("app_id"), None).map(|found| found.text.trim().to_owned()).unwrap_or_default();
+    let all = (|| Some(Whereabouts { database: database?, github_api_url: github_api_url?, app_id }))();
+    sources.end(all)
 }
 
 /// Why the service does not start: one line for each thing that is missing or wrong.

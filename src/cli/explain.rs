@@ -53,13 +53,13 @@ pub(super) struct Explain {
 
 impl Explain {
     pub(super) fn run(&self) -> u8 {
-        let path = match app::database(&self.database) {
-            Ok(path) => path,
+        let known = match app::whereabouts(&self.database) {
+            Ok(known) => known,
             Err(refusal) => return super::refused(&refusal),
         };
         super::wait_for(async {
-            let store = app::open_to_read(&path).await?;
-            let told = self.told(&store, &app::webhooks(), app::SystemClock.now()).await?;
+            let store = app::open_to_read(&known.database).await?;
+            let told = self.told(&store, &app::webhooks(&known), app::SystemClock.now()).await?;
             let colour = std::io::stdout().is_terminal() && config::environment("NO_COLOR").is_none();
             let Some(told) = told else { bail!("nothing is known of {}", self.named()) };
             let plain = without_controls(&told);
@@ -195,6 +195,10 @@ async fn sorted<S: Store>(store: &S, webhooks: &impl Webhooks, known: &KnownDeli
     let mut subjects: Vec<Subject> = events.into_iter().map(|(subject, _)| subject).collect();
     subjects.sort();
     subjects.dedup();
+    if subjects.is_empty() {
+        let why = "its lanes can only be told with the service's own settings (github_api_url, app_id)";
+        return Ok(vec![format!("It was sorted; {why}.")]);
+    }
     let mut lines = vec!["It was sorted into the inboxes of:".to_owned()];
     for subject in subjects {
         lines.push(format!("- {subject}"));

@@ -8,6 +8,7 @@ use crate::domain::ids::*;
 use crate::domain::release::PipelineState;
 use crate::domain::state::State as LaneState;
 use crate::domain::view;
+use crate::domain::view::card::{Card, card};
 use crate::domain::view::why::Trace;
 use crate::engine::ports::Store;
 use crate::engine::query;
@@ -34,6 +35,8 @@ pub(super) async fn service<S: Store, C>(
         service: &'a ServiceName,
         text: String,
         environments: Vec<Environment<'a>>,
+        /// Of each release that is next or under way somewhere.
+        cards: Vec<Card<'a>>,
     }
     #[derive(Serialize)]
     struct Environment<'a> {
@@ -53,10 +56,14 @@ pub(super) async fn service<S: Store, C>(
         name: &environment.name,
         live: environment.live.as_ref().map(|live| Live { release: live.release, sha: &live.sha }),
     });
+    let busy =
+        |environment: &EnvironmentName| state.rolling(environment).into_iter().chain(state.candidate(environment));
+    let cards = state.environments.iter().flat_map(|environment| busy(&environment.name));
     let standing = Standing {
         service: &state.service,
         text: view::status::pipeline(&state),
         environments: environments.collect(),
+        cards: cards.map(|(release, stage)| card(&state, release, stage)).collect(),
     };
     reply::json(StatusCode::OK, "application/json", &standing)
 }
@@ -74,6 +81,7 @@ pub(super) async fn why<S: Store, C>(
         environment: &'a EnvironmentName,
         #[serde(flatten)]
         trace: Trace,
+        card: Option<Card<'a>>,
     }
     let state = match pipeline(&shared, &headers, &owner, &repo, &service).await {
         Ok(state) => state,
@@ -87,7 +95,10 @@ pub(super) async fn why<S: Store, C>(
         return Problem::new(StatusCode::NOT_FOUND, "environment", what, mend).into_response();
     };
     let trace = view::why::trace(&state, &asked, sha.as_deref(), shared.api.clock.now());
-    reply::json(StatusCode::OK, "application/json", &Why { service: &state.service, environment: &known.name, trace })
+    let release = trace.release.and_then(|number| state.releases.get(&number));
+    let card = release.and_then(|release| Some(card(&state, release, release.stage(&asked)?)));
+    let why = Why { service: &state.service, environment: &known.name, trace, card };
+    reply::json(StatusCode::OK, "application/json", &why)
 }
 
 /// A service's pipeline, for a caller who may read.

@@ -282,8 +282,10 @@ async fn readers_are_told_what_the_commands_say() {
     assert_eq!(service["environments"][0]["live"]["sha"], sha.as_str());
     assert_eq!(service["environments"][1]["live"], Value::Null);
     assert!(service["text"].as_str().unwrap().contains("Waits for approval"), "{service}");
+    assert_eq!(service["cards"][0]["changes"][0]["pull"], number);
     let why = read(&format!("/environments/production/why?sha={}", &sha[..7])).await;
     assert_eq!((&why["release"], &why["standing"]), (&json!(1), &json!("awaiting_approval")));
+    assert_eq!(why["card"], service["cards"][0]);
     let unmet: Vec<&Value> = why["conditions"].as_array().unwrap().iter().filter(|c| c["met"] == false).collect();
     assert_eq!(unmet.len(), 1);
     assert_eq!(
