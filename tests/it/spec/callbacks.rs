@@ -230,7 +230,7 @@ async fn the_action_of_the_documentation_reports_from_within_a_run() {
     std::fs::write(path("report.sh"), script_of_the_action()).unwrap();
     let report = |state: &str, words: &str| {
         format!(
-            "PLIMSOLL_URL=$(cat {url}) KEY=$INPUT_PLIMSOLL_KEY SHA=$INPUT_SHA AUDIENCE=plimsoll STATE={state} \
+            "NO_PROXY=127.0.0.1 PLIMSOLL_URL=$(cat {url}) KEY=$INPUT_PLIMSOLL_KEY SHA=$INPUT_SHA AUDIENCE=plimsoll STATE={state} \
              DESCRIPTION='{words}' bash {script}",
             url = path("url"),
             script = path("report.sh"),
