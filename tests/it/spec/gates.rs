@@ -133,7 +133,8 @@ async fn a_hold_put_on_a_pull_request_ends_when_that_is_merged() {
     assert!(held.contains("⏸️ `production` is held: the notes come first"), "{held}");
     let sha = town.merged(number).await;
     assert_eq!(town.dispatched(), []);
-    assert!(town.card(&sha).contains(&format!("in #{holder}, until that is merged or closed")), "{}", town.card(&sha));
+    let living = town.comments(number).remove(0).body;
+    assert!(living.contains(&format!("(by `ada` in #{holder}, until that is merged or closed)")), "{living}");
     town.merged(holder).await;
     town.until("it goes on by itself", |_| (town.succeeded("production") == [sha.clone()]).then_some(())).await;
     town.quiet().await;

@@ -99,8 +99,13 @@ async fn a_commit_that_only_the_queue_has_is_not_deployed() {
     town.github.enqueue(number, "linus").unwrap();
     town.quiet().await;
     let (head, branch) = group_of(&town, number).expect("it is in the queue");
-    for what in [branch, head] {
-        let refused = town.command(number, "grace", &format!("/plimsoll deploy {what} to staging --service api")).await;
+    for (what, to) in [
+        (branch.clone(), "staging"),
+        (format!("heads/{branch}"), "staging"),
+        (format!("refs/heads/{branch}"), "staging"),
+        (head, "production"),
+    ] {
+        let refused = town.command(number, "grace", &format!("/plimsoll deploy {what} to {to} --service api")).await;
         assert!(refused.contains("⛔") && refused.contains("Nothing was changed."), "{refused}");
     }
     assert_eq!(town.github.runs().len(), 0);

@@ -90,7 +90,7 @@ async fn a_rollout_that_turns_bad_at_25_percent_is_taken_back_and_its_revert_pas
     town.card_says(&bad, "Release 2 failed in production").await;
     // What is brought back is asked too.
     shop.turn(true);
-    town.card_says(&bad, "rolled back to release 1").await;
+    town.card_says(&bad, "; rolled back to release 1").await;
     town.quiet().await;
     let mut dispatched = steps(&good, &["25", "100"]);
     dispatched.extend(steps(&bad, &["25"]));
