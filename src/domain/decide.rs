@@ -189,7 +189,7 @@ pub fn read(snapshot: &[u8]) -> Result<Lane, String> {
         _ => {
             let mut lane: serde_json::Value = serde_json::from_slice(snapshot).map_err(wrong)?;
             lane["format"] = FORMAT.into();
-            if let Some(pipeline) = lane["state"]["pipeline"].as_object_mut() {
+            if let Some(pipeline) = lane.pointer_mut("/state/pipeline").and_then(|state| state.as_object_mut()) {
                 upgrade::from_1(pipeline);
             }
             serde_json::from_value(lane).map_err(wrong)

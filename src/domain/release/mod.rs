@@ -28,6 +28,8 @@ mod tests;
 #[cfg(test)]
 mod tests_gates;
 #[cfg(test)]
+mod tests_protection;
+#[cfg(test)]
 mod tests_rollouts;
 
 /// How many ended releases a pipeline remembers besides those that are live, good, waiting or rolling out.
@@ -59,6 +61,19 @@ pub struct PipelineState {
     pub overrides: Vec<Override>,
     /// Workflow runs that wait at our deployment protection rule.
     pub protections: Vec<Protection>,
+    /// Merges of which GitHub did not say where they stand; it is asked again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unplaced: Vec<Unplaced>,
+}
+
+/// A merge of which GitHub did not say how it stands to the default branch or to the newest release.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Unplaced {
+    pub sha: Sha,
+    pub change: Change,
+    pub plan: Plan,
+    pub tries: u32,
+    pub ask_at: Timestamp,
 }
 
 /// What an environment runs.
@@ -346,6 +361,7 @@ impl PipelineState {
             reverted: BTreeMap::new(),
             overrides: Vec::new(),
             protections: Vec::new(),
+            unplaced: Vec::new(),
         }
     }
 

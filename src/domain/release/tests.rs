@@ -153,6 +153,7 @@ impl Stage1 {
         self.next_id += 1;
         let command = PipelineCommand {
             origin: Origin::Comment { pull: PullNumber(1), comment: CommentId(self.next_id), index: 0 },
+            pull_open: true,
             by: Login::new(by),
             permission: permission(by),
             at: self.now,
@@ -531,4 +532,29 @@ fn a_bake_begins_when_the_run_ended_though_the_turn_began_before() {
     let run = RunSnapshot { updated_at: ended, ..run_snapshot(stage.next_id, RunStatus::Succeeded, "") };
     stage.play(Event::RunChanged { run });
     assert_eq!(wake_at(&stage.state, stage.now), Some(ended.plus(Span::minutes(10))));
+}
+
+#[test]
+fn a_merge_that_github_does_not_place_is_asked_about_again_and_never_released_blindly() {
+    let mut stage = Stage1::new();
+    let refused = Fact::Absent(Absence::Refused { message: "Resource not accessible by integration".into() });
+    let need = super::content::reachability(&sha(7), &stage.plan);
+    stage.facts.insert(need.clone(), refused.clone());
+    stage.merge(7, "ada");
+    assert!(stage.state.releases.is_empty());
+    stage.wait(Span::minutes(5));
+    assert!(stage.state.releases.is_empty());
+    stage.facts.insert(need, comparison(sha(7).as_str(), "main"));
+    stage.wait(Span::hours(1));
+    assert_eq!(stage.state.releases.len(), 1);
+    assert!(stage.state.unplaced.is_empty());
+}
+
+#[test]
+fn a_merge_that_github_never_places_is_given_up_and_said_so() {
+    let mut stage = Stage1::new();
+    stage.facts.insert(super::content::reachability(&sha(7), &stage.plan), Fact::Absent(Absence::NotFound));
+    stage.merge(7, "ada").wait(Span::hours(9));
+    assert!(stage.state.unplaced.is_empty() && stage.state.releases.is_empty());
+    assert!(stage.said.notes.iter().any(|note| note.starts_with("#7 is not released")), "{:?}", stage.said.notes);
 }
