@@ -142,7 +142,7 @@ pub async fn start_on<S: Store + 'static, C: Clock + 'static>(
         store: store.clone(),
         github: Arc::new(github),
         probes: Arc::new(probes),
-        webhooks: Arc::new(Interpreter),
+        webhooks: Arc::new(Interpreter::new(&settings.github_api_url, &settings.app_id)),
         clock: clock.clone(),
         bell: bell.clone(),
         pace: Pace {

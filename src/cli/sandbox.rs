@@ -128,6 +128,10 @@ impl Sandbox {
     }
 
     async fn with_service(&self, github: &GitHub, folder: &Path, log: LogSettings) -> anyhow::Result<()> {
+        if let Some(url) = &self.api_url {
+            // What GitHub says of its own addresses must be what the service asks.
+            github.with(|model, _| model.api_url = url.trim_end_matches('/').to_owned());
+        }
         let settings = Settings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, self.hook_port)),
             database: folder.join("plimsoll.db"),

@@ -2,6 +2,8 @@
 //!
 //! Pure and total: the same input gives the same output, and there is an output for every input.
 
+mod upgrade;
+
 use super::effect::{Act, Effect, Work};
 use super::event::{Event, Origin, ReleaseBrief, Signal};
 use super::facts::{Facts, Need};
@@ -105,7 +107,7 @@ pub fn decide(state: &State, event: &Event, facts: &Facts, now: Timestamp) -> De
             turn::apply(&mut next, event, facts, now, &mut said);
             let wake_at = advance::wake_at(&next, now);
             let mut forwards: Vec<(Subject, Event)> =
-                said.answers.iter().filter_map(|answer| answered(&next, answer)).collect();
+                said.answers.iter().filter_map(|answer| answered(&next, answer, now)).collect();
             forwards.extend(moved(state, &next));
             forwards.extend(held(state, &next));
             Decision { next: State::Pipeline(next), acts: said.acts, forwards, wake_at, notes: said.notes }
@@ -125,12 +127,13 @@ fn answer_risk(state: &mut PullState) {
     }
 }
 
-fn answered(state: &PipelineState, (origin, answer): &(Origin, Answer)) -> Option<(Subject, Event)> {
+fn answered(state: &PipelineState, (origin, answer): &(Origin, Answer), now: Timestamp) -> Option<(Subject, Event)> {
     let Origin::Comment { pull, comment, index } = origin else { return None };
     let (answer, settled) = match answer {
         Answer::ForNow(text) => (text.clone(), false),
         Answer::Final(text) => (text.clone(), true),
         Answer::Status => (view::status::pipeline(state), true),
+        Answer::Why { environment, sha } => (view::why::text(state, environment, sha.as_deref(), now), true),
     };
     let lane = Subject::PullRequest { repo: state.repo.clone(), number: *pull };
     let signal =
@@ -186,8 +189,8 @@ pub fn read(snapshot: &[u8]) -> Result<Lane, String> {
         _ => {
             let mut lane: serde_json::Value = serde_json::from_slice(snapshot).map_err(wrong)?;
             lane["format"] = FORMAT.into();
-            if let Some(pipeline) = lane["state"]["pipeline"].as_object_mut() {
-                super::release::upgrade::from_1(pipeline);
+            if let Some(pipeline) = lane.pointer_mut("/state/pipeline").and_then(|state| state.as_object_mut()) {
+                upgrade::from_1(pipeline);
             }
             serde_json::from_value(lane).map_err(wrong)
         }

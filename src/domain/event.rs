@@ -142,6 +142,9 @@ pub enum Signal {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PipelineCommand {
     pub origin: Origin,
+    /// Whether the pull request in whose conversation it was given is open; `false` for a button.
+    #[serde(default)]
+    pub pull_open: bool,
     pub by: Login,
     pub permission: Permission,
     /// When it was written: what the author could see then is what the command is bound to.

@@ -259,7 +259,7 @@ impl Client {
     fn request(&self, call: &Call, token: &Token, kept: Option<&Kept>) -> Result<Request<String>, GitHubError> {
         let mut request = Request::builder()
             .method(call.method.clone())
-            .uri(format!("{}{}", self.shared.base, call.path))
+            .uri(address(&self.shared.base, &call.path))
             .header(header::AUTHORIZATION, &token.header)
             .header(header::ACCEPT, "application/vnd.github+json")
             .header("x-github-api-version", "2022-11-28");
@@ -363,6 +363,14 @@ impl Call {
             (Kind::Read, _) | (_, Fault::NotSent(_)) => GitHubError::Unavailable { what, message },
             (Kind::Write | Kind::Comment, Fault::Lost(_)) => GitHubError::Uncertain { what, message },
         }
+    }
+}
+
+/// Where a request goes. GraphQL has a place of its own beside the REST API of a GitHub Enterprise Server.
+fn address(base: &str, path: &str) -> String {
+    match (base.strip_suffix("api/v3"), path.strip_prefix('/')) {
+        (Some(root), Some("graphql")) => format!("{root}api/graphql"),
+        _ => format!("{base}{path}"),
     }
 }
 

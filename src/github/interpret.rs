@@ -3,6 +3,8 @@
 //! Knows GitHub's events and actions. Must never know signatures (they were verified at the door), nor what a lane
 //! makes of an event. Pure, and bounded by the size of the payload: sections that are not wanted are skipped unread.
 
+mod gates;
+
 use super::wire::{self, Account, IssueComment, NamedRepository, Unfit};
 use crate::domain::event::{Event, PullAction};
 use crate::domain::ids::*;
@@ -11,8 +13,20 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// Interprets deliveries as GitHub's documentation describes them.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Interpreter;
+#[derive(Clone, Debug)]
+pub struct Interpreter {
+    /// Base URL of the API without a slash at its end: a callback address elsewhere is not believed.
+    api: String,
+    /// The App's id or client id: what another App made is not ours to answer for.
+    issuer: String,
+}
+
+impl Interpreter {
+    /// For the App that `issuer` (its id or client id) names, at the GitHub whose API has this base URL.
+    pub fn new(api: &str, issuer: &str) -> Self {
+        Self { api: api.trim_end_matches('/').to_owned(), issuer: issuer.trim().to_owned() }
+    }
+}
 
 impl Webhooks for Interpreter {
     fn interpret(&self, event: &str, body: &[u8]) -> Interpretation {
@@ -20,7 +34,7 @@ impl Webhooks for Interpreter {
             Ok(payload) => payload,
             Err(problem) => return Interpretation::Unreadable { because: describe("the payload", &problem) },
         };
-        match meaning(event, &payload) {
+        match meaning(self, event, &payload) {
             Ok(Meaning::Events(installation, events)) => Interpretation::Events { installation, events },
             Ok(Meaning::Ignored(because)) => Interpretation::Ignored { because },
             Err(Unreadable(because)) => Interpretation::Unreadable { because },
@@ -65,6 +79,18 @@ struct Payload<'a> {
     after: Option<&'a RawValue>,
     #[serde(borrow)]
     deleted: Option<&'a RawValue>,
+    #[serde(borrow)]
+    requested_action: Option<&'a RawValue>,
+    #[serde(borrow)]
+    merge_group: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reason: Option<&'a RawValue>,
+    #[serde(borrow)]
+    environment: Option<&'a RawValue>,
+    #[serde(borrow)]
+    deployment: Option<&'a RawValue>,
+    #[serde(borrow)]
+    deployment_callback_url: Option<&'a RawValue>,
 }
 
 /// What a payload that could be read means.
@@ -135,6 +161,18 @@ impl Payload<'_> {
         section("action", self.action)
     }
 
+    /// GitHub's word for why something left the merge queue.
+    fn reason(&self) -> Read<String> {
+        let reason: Option<String> = optional("reason", self.reason)?;
+        Ok(wire::cut_to(reason.unwrap_or_else(|| "unknown".to_owned()), 100))
+    }
+
+    /// Who did it; nobody, where GitHub does not say.
+    fn sender(&self) -> Read<Option<Login>> {
+        let sender: Option<Account> = optional("sender", self.sender)?;
+        Ok(sender.as_ref().and_then(Account::login))
+    }
+
     /// The repository's name, its number, and its default branch.
     fn repository(&self) -> Read<(RepoName, Repository)> {
         let repository: Repository = section("repository", self.repository)?;
@@ -145,30 +183,34 @@ impl Payload<'_> {
 }
 
 /// The events that mean something here; the others are known and ignored.
-fn meaning(event: &str, payload: &Payload<'_>) -> Read<Meaning> {
-    let read = match event {
-        "pull_request" => pull_request,
-        "issue_comment" => issue_comment,
-        "pull_request_review" => pull_request_review,
+fn meaning(ours: &Interpreter, event: &str, payload: &Payload<'_>) -> Read<Meaning> {
+    type Reader = fn(&Interpreter, InstallationId, &Payload<'_>) -> Read<Meaning>;
+    let read: Reader = match event {
+        "pull_request" => |_, installation, payload| pull_request(installation, payload),
+        "issue_comment" => |_, installation, payload| issue_comment(installation, payload),
+        "pull_request_review" => |_, installation, payload| pull_request_review(installation, payload),
         "check_run" => check_run,
-        "check_suite" => check_suite,
-        "push" => push,
-        "workflow_run" => workflow_run,
-        "installation" => installation,
-        "installation_repositories" => installation_repositories,
-        "repository" => repository,
+        "check_suite" => |_, installation, payload| check_suite(installation, payload),
+        "push" => |_, installation, payload| push(installation, payload),
+        "workflow_run" => |_, installation, payload| workflow_run(installation, payload),
+        "installation" => |_, id, payload| installation(id, payload),
+        "installation_repositories" => |_, installation, payload| installation_repositories(installation, payload),
+        "repository" => |_, installation, payload| repository(installation, payload),
+        "merge_group" => |_, installation, payload| gates::merge_group(installation, payload),
+        "deployment_protection_rule" => gates::protection_rule,
+        "issues" => gates::issues,
         "ping" => return ignored("GitHub only tried whether the webhook works"),
         _ => return ignored(format!("nothing follows from `{}`", wire::cut_to(event.to_owned(), 100))),
     };
     match optional::<Numbered>("installation", payload.installation)? {
-        Some(Numbered { id }) => read(InstallationId(id), payload),
+        Some(Numbered { id }) => read(ours, InstallationId(id), payload),
         None => ignored("not from an installation of the App"),
     }
 }
 
 fn pull_request(installation: InstallationId, payload: &Payload<'_>) -> Read<Meaning> {
-    let action = payload.action()?;
-    let action = match action.as_str() {
+    let word = payload.action()?;
+    let action = match word.as_str() {
         "opened" => PullAction::Opened,
         "synchronize" => PullAction::Synchronize,
         "reopened" => PullAction::Reopened,
@@ -177,13 +219,19 @@ fn pull_request(installation: InstallationId, payload: &Payload<'_>) -> Read<Mea
         "converted_to_draft" => PullAction::ConvertedToDraft,
         "labeled" | "unlabeled" => PullAction::Labelled,
         "closed" => PullAction::Closed,
+        // Nothing of the pull request itself changed, but its picture is as good as any.
+        "dequeued" => PullAction::Edited,
         other => return ignored(nothing_follows("pull_request", other)),
     };
     let (repo, _) = payload.repository()?;
     let pull: wire::Pull = section("pull_request", payload.pull_request)?;
     let pull = pull.snapshot().map_err(unfit("pull_request"))?;
     let subject = Subject::PullRequest { repo, number: pull.number };
-    one(installation, subject, Event::PullChanged { action, pull: Box::new(pull) })
+    let mut events = vec![(subject.clone(), Event::PullChanged { action, pull: Box::new(pull) })];
+    if word == "dequeued" {
+        events.push((subject, Event::LeftQueue { reason: payload.reason()? }));
+    }
+    Ok(Meaning::Events(installation, events))
 }
 
 fn issue_comment(installation: InstallationId, payload: &Payload<'_>) -> Read<Meaning> {
@@ -241,7 +289,10 @@ struct CheckedBase {
     repo: Option<Numbered>,
 }
 
-fn check_run(installation: InstallationId, payload: &Payload<'_>) -> Read<Meaning> {
+fn check_run(ours: &Interpreter, installation: InstallationId, payload: &Payload<'_>) -> Read<Meaning> {
+    if payload.action()? == "requested_action" {
+        return gates::button(ours, installation, payload);
+    }
     recheck(installation, payload, "check_run", payload.check_run)
 }
 
@@ -292,8 +343,7 @@ fn push(installation: InstallationId, payload: &Payload<'_>) -> Read<Meaning> {
     }
     let after: String = section("after", payload.after)?;
     let after = Sha::parse(&after).ok_or_else(|| Unreadable("`after` does not hold what it should".to_owned()))?;
-    let sender: Option<Account> = optional("sender", payload.sender)?;
-    let by = sender.as_ref().and_then(Account::login);
+    let by = payload.sender()?;
     one(installation, Subject::Repository { repo }, Event::Pushed { branch: RefName::new(branch), after, by })
 }
 

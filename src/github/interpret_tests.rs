@@ -99,6 +99,124 @@ fn a_dispatched_run_finds_its_pipeline_by_the_key_in_its_title() {
 }
 
 #[test]
+fn a_button_on_the_check_run_of_a_release_reaches_its_pipeline() {
+    let pressed = |name: &str, app: u64, identifier: &str| {
+        with(json!({"action": "requested_action", "sender": {"login": "grace", "type": "User"},
+            "check_run": {"name": name, "head_sha": "a".repeat(40), "app": {"id": app}},
+            "requested_action": {"identifier": identifier}}))
+    };
+    for name in ["plimsoll/release (api)", "plimsoll/override (api)"] {
+        let events = events("check_run", pressed(name, 12345, "approve:production"));
+        let [(subject, Event::ActionRequested { action, head_sha, by })] = events.as_slice() else {
+            panic!("{events:?}")
+        };
+        assert_eq!(subject.to_string(), "pipeline:acme/shop/api");
+        assert_eq!((action.as_str(), head_sha.short(), by.as_str()), ("approve:production", "aaaaaaa", "grace"));
+    }
+    let why = |name, app, identifier| ignored_because("check_run", pressed(name, app, identifier));
+    assert_eq!(why("plimsoll/release (api)", 999, "x"), "a button on another App's check run");
+    for name in ["plimsoll/policy", "plimsoll/release (api", "plimsoll/release ()", "plimsoll/release (a/b)"] {
+        assert_eq!(why(name, 12345, "x"), "a button on a check run that is not of a release");
+    }
+    for identifier in ["", "123456789012345678901", "a\nb"] {
+        assert_eq!(why("plimsoll/release (api)", 12345, identifier), "a button whose `identifier` is none of ours");
+    }
+    let mut nobody = pressed("plimsoll/release (api)", 12345, "x");
+    nobody["sender"] = Value::Null;
+    assert_eq!(ignored_because("check_run", nobody), "a button that nobody pressed");
+}
+
+#[test]
+fn a_merge_group_is_for_the_repository_from_its_request_to_its_end() {
+    let payload = |action: &str| {
+        with(json!({"action": action, "reason": "invalidated", "merge_group": {
+            "head_sha": "a".repeat(40), "head_ref": "refs/heads/gh-readonly-queue/main/pr-42-bbb",
+            "base_sha": "b".repeat(40), "base_ref": "refs/heads/main"}}))
+    };
+    let asked = events("merge_group", payload("checks_requested"));
+    let [(subject, Event::GroupRequested { group })] = asked.as_slice() else { panic!("{asked:?}") };
+    assert_eq!(subject.to_string(), "repository:acme/shop");
+    assert_eq!((group.head_ref.as_str(), group.base_ref.as_str()), ("gh-readonly-queue/main/pr-42-bbb", "main"));
+    assert_eq!((group.head_sha.short(), group.base_sha.short()), ("aaaaaaa", "bbbbbbb"));
+    let ended = events("merge_group", payload("destroyed"));
+    let [(_, Event::GroupDestroyed { head_sha, reason })] = ended.as_slice() else { panic!("{ended:?}") };
+    assert_eq!((head_sha.short(), reason.as_str()), ("aaaaaaa", "invalidated"));
+    assert_eq!(ignored_because("merge_group", payload("seen")), "nothing follows from `merge_group.seen`");
+}
+
+#[test]
+fn a_pull_request_that_left_the_queue_says_why() {
+    let left = with(json!({"action": "dequeued", "reason": "CI_FAILURE", "pull_request": pull()}));
+    let events = events("pull_request", left);
+    let [(_, Event::PullChanged { .. }), (subject, Event::LeftQueue { reason })] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    assert_eq!((subject.to_string().as_str(), reason.as_str()), ("pull_request:acme/shop#42", "CI_FAILURE"));
+}
+
+#[test]
+fn a_protection_rule_tells_its_run_only_by_an_address_of_this_repository_here() {
+    let asked = |url: &str| {
+        with(json!({"action": "requested", "environment": "Production", "deployment_callback_url": url,
+            "deployment": {"sha": "a".repeat(40)}}))
+    };
+    let good = "https://api.github.com/repos/acme/shop/actions/runs/77/deployment_protection_rule";
+    let events = events("deployment_protection_rule", asked(good));
+    let [(subject, Event::ProtectionRequested { run, environment, sha })] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    assert_eq!(subject.to_string(), "repository:acme/shop");
+    assert_eq!((run.0, environment, sha.short()), (77, &EnvironmentName::new("production"), "aaaaaaa"));
+    for bad in [
+        "https://evil.example/repos/acme/shop/actions/runs/77/deployment_protection_rule",
+        "https://api.github.com.evil.example/repos/acme/shop/actions/runs/77/deployment_protection_rule",
+        "https://api.github.com/repos/acme/other/actions/runs/77/deployment_protection_rule",
+        "https://api.github.com/repos/acme/shop/actions/runs/77/deployment_protection_rule?x",
+        "https://api.github.com/repos/acme/shop/actions/runs/77/deployment_protection_rule/",
+        "https://api.github.com/repos/acme/shop/actions/runs/+77/deployment_protection_rule",
+        "https://api.github.com/repos/acme/shop/actions/runs//deployment_protection_rule",
+        "https://api.github.com/repos/acme/shop/actions/runs/7/7/deployment_protection_rule",
+    ] {
+        match interpreter().interpret("deployment_protection_rule", asked(bad).to_string().as_bytes()) {
+            Interpretation::Unreadable { because } => {
+                let said = "`deployment_callback_url` is not of this repository at the GitHub that is set";
+                assert_eq!(because, said);
+            }
+            other => panic!("{bad}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_issue_counts_when_it_is_ours_and_carries_the_key_of_an_override() {
+    let closed = |app: u64, kind: &str, key: &str| {
+        with(json!({"action": "closed", "sender": {"login": "grace", "type": "User"}, "issue": {
+            "number": 7, "body": format!("Why?\n\n<!-- plimsoll-key:{key} -->"),
+            "user": {"login": "x", "type": kind}, "performed_via_github_app": {"id": app}}}))
+    };
+    let key = "acme/shop/api/override-3/issue";
+    let events = events("issues", closed(12345, "Bot", key));
+    let [(subject, Event::IssueClosed { key: found, by })] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!(subject.to_string(), "pipeline:acme/shop/api");
+    assert_eq!((found.to_string().as_str(), by.as_str()), (key, "grace"));
+    let why = |app, kind, key| ignored_because("issues", closed(app, kind, key));
+    assert_eq!(why(999, "Bot", key), "an issue that somebody else opened");
+    assert_eq!(why(12345, "User", key), "an issue that somebody else opened");
+    assert_eq!(why(12345, "Bot", ""), "an issue that carries no key");
+    for other in [
+        "acme/other/api/override-3/issue",
+        "acme/shop/api/override-x/issue",
+        "acme/shop/api/release-3/issue",
+        "acme/shop/override-3/issue",
+        "acme/shop/api/override-3/issue/more",
+    ] {
+        assert_eq!(why(12345, "Bot", other), "an issue whose key is not of an override of this repository");
+    }
+    let opened = with(json!({"action": "opened", "issue": {}}));
+    assert_eq!(ignored_because("issues", opened), "nothing follows from `issues.opened`");
+}
+
+#[test]
 fn access_is_told_to_the_lane_of_each_repository() {
     let told = |event, payload| {
         let told = |(subject, event): &(Subject, Event)| match event {
@@ -149,7 +267,7 @@ fn what_is_not_for_an_installation_or_not_known_is_ignored_with_the_reason() {
 
 #[test]
 fn what_cannot_be_read_is_told_by_its_place_and_never_by_its_content() {
-    let because = |event: &str, body: &[u8]| match Interpreter.interpret(event, body) {
+    let because = |event: &str, body: &[u8]| match interpreter().interpret(event, body) {
         Interpretation::Unreadable { because } => because,
         other => panic!("{other:?}"),
     };
@@ -180,9 +298,9 @@ fn what_cannot_be_read_is_told_by_its_place_and_never_by_its_content() {
 fn deep_nesting_does_not_exhaust_the_stack() {
     let deep =
         format!("{{\"installation\": {{\"id\": 1}}, \"action\": {}{}}}", "[".repeat(200_000), "]".repeat(200_000));
-    let told = Interpreter.interpret("pull_request", deep.as_bytes());
+    let told = interpreter().interpret("pull_request", deep.as_bytes());
     assert!(matches!(told, Interpretation::Unreadable { .. }), "{told:?}");
-    assert!(matches!(Interpreter.interpret("star", deep.as_bytes()), Interpretation::Ignored { .. }));
+    assert!(matches!(interpreter().interpret("star", deep.as_bytes()), Interpretation::Ignored { .. }));
 }
 
 #[test]
@@ -209,7 +327,7 @@ fn with(mut payload: Value) -> Value {
 }
 
 fn events(event: &str, payload: Value) -> Vec<(Subject, Event)> {
-    match Interpreter.interpret(event, payload.to_string().as_bytes()) {
+    match interpreter().interpret(event, payload.to_string().as_bytes()) {
         Interpretation::Events { installation, events } => {
             assert_eq!(installation, InstallationId(8));
             events
@@ -219,8 +337,12 @@ fn events(event: &str, payload: Value) -> Vec<(Subject, Event)> {
 }
 
 fn ignored_because(event: &str, payload: Value) -> String {
-    match Interpreter.interpret(event, payload.to_string().as_bytes()) {
+    match interpreter().interpret(event, payload.to_string().as_bytes()) {
         Interpretation::Ignored { because } => because,
         other => panic!("{other:?}"),
     }
+}
+
+fn interpreter() -> Interpreter {
+    Interpreter::new("https://api.github.com/", "12345")
 }

@@ -4,12 +4,13 @@
 //! `domain` and of `engine::ports`. Must never know the store, or what follows from what GitHub says.
 //!
 //! In reading order: a delivery is believed (`webhook`) and understood (`interpret`); the `client` asks and acts with
-//! a `token`, under `limits`, over the `transport`; `observe` answers needs, `perform` does effects, `probe` looks
-//! whether they stand; `app` is what the App may do as itself.
+//! a `token`, under `limits`, over the `transport`; `observe` answers needs, `perform` does effects (one of them by `graphql`), `probe`
+//! looks whether they stand; `app` is what the App may do as itself.
 
 pub mod app;
 pub mod client;
 mod etags;
+mod graphql;
 pub mod interpret;
 mod limits;
 mod observe;
@@ -31,3 +32,4 @@ pub use interpret::Interpreter;
 pub use settings::{ClientProblem, ClientSettings};
 pub use token::key_signs;
 pub use webhook::{Secrets, SignatureProblem};
+pub use wire::key_marker;

@@ -79,8 +79,15 @@ impl Client {
             Need::PolicyInForce => {
                 Ok(unusable("the policy in force is not known to GitHub, but to the repository's lane"))
             }
-            Need::Checks { .. } | Need::Artifact { .. } | Need::OpenPulls | Need::Reading { .. } => {
-                Ok(unusable("this version does not ask this"))
+            Need::Reading { .. } => Ok(unusable("what runs is not known to GitHub")),
+            Need::Checks { sha } => self.checks(at, sha).await,
+            Need::Artifact { name } => self.artifact(at, name).await,
+            Need::OpenPulls => {
+                let path = at.path("/pulls?state=open");
+                let pulls = self.list::<Vec<Numbered>>(at.by(), &path, PAGES_MAX, never_enough).await?;
+                fact(pulls, |listed| {
+                    Fact::OpenPulls(listed.items.into_iter().map(|pull| PullNumber(pull.number)).collect())
+                })
             }
             Need::FileAt { path, sha } => self.file_at(at, path, sha).await,
             Need::Pull { number } => {
@@ -173,6 +180,40 @@ impl Client {
         let path = at.path(&format!("/issues/{number}/comments?since={}", iso(since).replace(':', "%3A")));
         let comments = self.list::<Vec<IssueComment>>(at.by(), &path, PAGES_MAX, never_enough).await?;
         Ok(comments.map(|listed| listed.items))
+    }
+
+    /// What others say of a commit: check runs of other Apps, and commit statuses.
+    async fn checks(&self, at: Place<'_>, sha: &Sha) -> Answer {
+        let path = at.path(&format!("/commits/{sha}/check-runs?filter=latest"));
+        let runs = match self.list::<CheckRuns>(at.by(), &path, PAGES_MAX, never_enough).await? {
+            Ok(listed) => listed.items,
+            Err(absence) => return Ok(Fact::Absent(absence)),
+        };
+        let path = at.path(&format!("/commits/{sha}/status"));
+        let statuses = self.list::<Statuses>(at.by(), &path, PAGES_MAX, never_enough).await?;
+        fact(statuses, |statuses| {
+            let ours = |run: &CheckRun| run.app.as_ref().is_some_and(|app| app.is(self.issuer()));
+            let mut runs: Vec<_> = runs.into_iter().filter(|run| !ours(run)).collect();
+            // GitHub gives the latest of each suite; of one name, the newest of each App counts.
+            runs.sort_by_key(|run| std::cmp::Reverse(run.id));
+            let mut checks: Vec<CheckState> = Vec::new();
+            let all = runs.into_iter().filter_map(CheckRun::state);
+            for check in all.chain(statuses.items.into_iter().map(CommitStatus::state)) {
+                if !checks.iter().any(|known| known.name == check.name && known.app == check.app) {
+                    checks.push(check);
+                }
+            }
+            Fact::Checks(checks)
+        })
+    }
+
+    async fn artifact(&self, at: Place<'_>, name: &str) -> Answer {
+        let Some(encoded) = part(name) else { return Ok(Fact::Artifact(false)) };
+        let path = at.path(&format!("/actions/artifacts?name={encoded}"));
+        let there = |artifact: &Artifact| artifact.name == name && artifact.expired != Some(true);
+        let enough = |artifacts: &[Artifact]| artifacts.iter().any(there);
+        let artifacts = self.list::<Artifacts>(at.by(), &path, PAGES_MAX, enough).await?;
+        fact(artifacts, |listed| Fact::Artifact(listed.items.iter().any(there)))
     }
 
     async fn permission(&self, at: Place<'_>, login: &Login) -> Answer {

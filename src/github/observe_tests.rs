@@ -25,6 +25,9 @@ async fn each_need_is_asked_for_where_github_answers_it() {
         Need::Comparison { base: "v1".to_owned(), head: "feature/till".to_owned() },
         Need::Run { run: RunId(7) },
         Need::RunByKey { workflow: WorkflowFile::new("deploy.yml"), key: EffectKey::new("k"), since: NOW },
+        Need::Checks { sha: sha('a') },
+        Need::Artifact { name: "image api".to_owned() },
+        Need::OpenPulls,
     ] {
         let fact = observe(&client, need.clone()).await;
         let expected = match need {
@@ -50,6 +53,9 @@ async fn each_need_is_asked_for_where_github_answers_it() {
     GET /repos/acme/shop/compare/v1...feature%2Ftill?per_page=100
     GET /repos/acme/shop/actions/runs/7
     GET /repos/acme/shop/actions/workflows/deploy.yml/runs?event=workflow_dispatch&created=%3E%3D2023-11-14T22%3A12%3A20Z&per_page=100
+    GET /repos/acme/shop/commits/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/check-runs?filter=latest&per_page=100
+    GET /repos/acme/shop/actions/artifacts?name=image%20api&per_page=100
+    GET /repos/acme/shop/pulls?state=open&per_page=100
     ");
 }
 
@@ -137,6 +143,71 @@ async fn recent_pull_requests_end_where_nothing_changed_since() {
         panic!()
     };
     assert_eq!(pulls.iter().map(|pull| pull.number.0).collect::<Vec<_>>(), [3, 2]);
+}
+
+#[tokio::test]
+async fn checks_are_what_others_say_the_newest_of_each_name() {
+    let run = |id: u32, name: &str, app: u32, status: &str, conclusion: Value| {
+        json!({"id": id, "name": name, "status": status, "conclusion": conclusion,
+            "app": {"id": app, "slug": format!("app-{app}")}, "html_url": format!("https://x.example/{id}")})
+    };
+    let runs = json!({"check_runs": [
+        run(1, "test", 7, "completed", json!("failure")),
+        run(3, "test", 7, "completed", json!("success")),
+        run(2, "lint", 7, "in_progress", Value::Null),
+        run(4, "test", 8, "completed", json!("skipped")),
+        run(5, "new", 8, "completed", json!("no word of today")),
+        run(6, "plimsoll/risk", 12345, "completed", json!("failure")),
+    ]});
+    let statuses = json!({"state": "failure", "statuses": [
+        {"context": "test", "state": "error", "target_url": "https://ci.example/1"},
+        {"context": "size", "state": "pending", "target_url": null},
+    ]});
+    let github = Script::start(move |seen, _| match seen.path.contains("/check-runs") {
+        true => Play::json(200, runs.clone()),
+        false => Play::json(200, statuses.clone()),
+    })
+    .await;
+    let Fact::Checks(checks) = observe(&github.client().0, Need::Checks { sha: sha('a') }).await else { panic!() };
+    let told: Vec<_> = checks
+        .iter()
+        .map(|check| {
+            let (app, url) = (check.app.as_deref().unwrap_or("-"), check.url.as_deref().unwrap_or("-"));
+            format!("{} by {app}: {:?} {url}", check.name, check.standing)
+        })
+        .collect();
+    insta::assert_snapshot!(told.join("\n"), @r"
+    new by app-8: Failure https://x.example/5
+    test by app-8: Neutral https://x.example/4
+    test by app-7: Success https://x.example/3
+    lint by app-7: Pending https://x.example/2
+    test by -: Failure https://ci.example/1
+    size by -: Pending -
+    ");
+}
+
+#[tokio::test]
+async fn an_artifact_is_there_until_it_expires() {
+    for (name, expired, there) in [("image", false, true), ("image", true, false), ("image-2", false, false)] {
+        let github = Script::start(move |_, _| {
+            Play::json(200, json!({"total_count": 1, "artifacts": [{"id": 1, "name": name, "expired": expired}]}))
+        })
+        .await;
+        let told = observe(&github.client().0, Need::Artifact { name: "image".to_owned() }).await;
+        assert_eq!(told, Fact::Artifact(there));
+    }
+}
+
+#[tokio::test]
+async fn open_pull_requests_are_counted_page_by_page() {
+    let github = Script::start(|seen, _| match seen.path.contains("page=2") {
+        true => Play::json(200, json!([{"number": 1}])),
+        false => Play::json(200, json!([{"number": 3}, {"number": 2}]))
+            .with("link", "<http://x.example/?page=2>; rel=\"next\""),
+    })
+    .await;
+    let told = observe(&github.client().0, Need::OpenPulls).await;
+    assert_eq!(told, Fact::OpenPulls(vec![PullNumber(3), PullNumber(2), PullNumber(1)]));
 }
 
 #[tokio::test]

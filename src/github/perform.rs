@@ -8,7 +8,8 @@ use super::limits::Kind;
 use super::observe::Place;
 use super::path::part;
 use super::text::{CHECK_TEXT_MAX, COMMENT_MAX, fit, fit_line};
-use super::wire::rest::{CheckRun, Dispatched, Made, StandingAnnotation};
+use super::wire::key_marker;
+use super::wire::rest::{CheckRun, Dispatched, Made, Numbered, StandingAnnotation};
 use crate::domain::effect::*;
 use crate::domain::ids::*;
 use crate::engine::ports::{Done, GitHubError};
@@ -19,8 +20,12 @@ use serde_json::{Map, Value, json};
 const ANNOTATIONS_A_REQUEST: usize = 50;
 /// Longest description of a deployment or its status, in characters.
 const DESCRIPTION_MAX: usize = 140;
-/// Longest title of a check run that is sent, in characters.
+/// Longest title of a check run, an issue or a pull request that is sent, in characters.
 const TITLE_MAX: usize = 255;
+/// Longest comment on a deployment protection rule, in characters.
+const PROTECTION_COMMENT_MAX: usize = 1_024;
+/// Buttons that GitHub takes on a check run.
+const ACTIONS_MAX: usize = 3;
 
 impl Client {
     /// Does the effect.
@@ -59,12 +64,37 @@ impl Client {
 
     async fn act(&self, at: Place<'_>, key: &EffectKey, act: &Act) -> Result<Done, GitHubError> {
         match act {
-            Act::OpenIssue { .. } | Act::RevertPull { .. } | Act::AnswerProtection { .. } => {
-                Err(GitHubError::Refused {
-                    what: key.to_string(),
-                    status: 501,
-                    message: "this version does not do this".to_owned(),
-                })
+            Act::OpenIssue { title, body } => {
+                let body = json!({"title": fit_line(title, TITLE_MAX), "body": keyed_body(body, key)});
+                let call = Call::write(Method::POST, at.path("/issues"), &body);
+                // Opening an issue notifies people, as a comment does.
+                let call = Call { kind: Kind::Comment, ..call };
+                let reply = self.send(at.by(), &call).await?;
+                succeeded(&call, &reply)?;
+                let issue: Numbered =
+                    reply.read().map_err(|message| GitHubError::Uncertain { what: call.what(), message })?;
+                Ok(Done { id: Some(issue.number), url: issue.html_url })
+            }
+            Act::RevertPull { pull, title, body } => {
+                self.revert_pull(at, *pull, &fit_line(title, TITLE_MAX), &keyed_body(body, key)).await
+            }
+            Act::AnswerProtection { run, environment, state, comment } => {
+                let mut body = json!({
+                    "environment_name": environment.as_str(),
+                    "comment": fit_line(comment, PROTECTION_COMMENT_MAX),
+                });
+                // Without a state it is a report, and the run goes on waiting.
+                if let Some(state) = state {
+                    body["state"] = Value::from(match state {
+                        ProtectionState::Approved => "approved",
+                        ProtectionState::Rejected => "rejected",
+                    });
+                }
+                let path = at.path(&format!("/actions/runs/{run}/deployment_protection_rule"));
+                let call = Call::write(Method::POST, path, &body);
+                let reply = self.send(at.by(), &call).await?;
+                succeeded(&call, &reply)?;
+                Ok(Done { id: Some(run.0), url: None })
             }
             Act::React { comment } => {
                 let path = at.path(&format!("/issues/comments/{comment}/reactions"));
@@ -268,8 +298,19 @@ impl Check<'_> {
         };
         body["status"] = Value::from("completed");
         body["conclusion"] = Value::from(conclusion);
+        // GitHub shows buttons on completed check runs only. An empty list takes away those of a version before.
+        body["actions"] = self.content.actions.iter().take(ACTIONS_MAX).map(action).collect();
         body
     }
+}
+
+fn action(action: &CheckAction) -> Value {
+    json!({
+        "label": fit_line(&action.label, 20),
+        "description": fit_line(&action.description, 40),
+        // What comes back must be what was sent, so it is cut without a sign.
+        "identifier": action.identifier.chars().take(20).collect::<String>(),
+    })
 }
 
 fn annotation(annotation: &Annotation) -> Value {
@@ -335,6 +376,12 @@ fn comment_body(publish: &Publish, markdown: &str) -> String {
     let (target, generation) = markers(publish);
     let tail = format!("\n\n{target}\n{generation}");
     format!("{}{tail}", fit(markdown.trim_end(), COMMENT_MAX - tail.chars().count()))
+}
+
+/// The body of an issue or a pull request, with the key of what made it.
+fn keyed_body(markdown: &str, key: &EffectKey) -> String {
+    let tail = format!("\n\n{}", key_marker(key.as_str()));
+    format!("{}{tail}", fit(markdown.trim_end(), COMMENT_MAX - tail.chars().count().min(COMMENT_MAX)))
 }
 
 fn is_gone(reply: &Reply) -> bool {

@@ -13,7 +13,7 @@ async fn a_check_run_is_made_in_one_request_and_changed_in_place() {
     assert_eq!(done, Done { id: Some(5), url: Some("https://x.example/5".to_owned()) });
     client.perform(&check(CheckConclusion::InProgress, 0), Some(5)).await.unwrap();
     assert_eq!(github.lines(), ["POST /repos/acme/shop/check-runs", "PATCH /repos/acme/shop/check-runs/5"]);
-    insta::assert_snapshot!(github.seen()[0].body, @r#"{"conclusion":"success","external_id":"check/plimsoll/risk/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@1","head_sha":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","name":"plimsoll/risk","output":{"summary":"Few lines.","title":"Low"},"status":"completed"}"#);
+    insta::assert_snapshot!(github.seen()[0].body, @r#"{"actions":[],"conclusion":"success","external_id":"check/plimsoll/risk/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@1","head_sha":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","name":"plimsoll/risk","output":{"summary":"Few lines.","title":"Low"},"status":"completed"}"#);
     assert_eq!(github.seen()[1].json()["status"], "in_progress");
 }
 
@@ -101,6 +101,98 @@ async fn acts_carry_their_key_and_say_what_they_made() {
 }
 
 #[tokio::test]
+async fn buttons_are_sent_with_a_completed_check_run_and_cut_to_what_fits() {
+    let github = Script::start(|_, _| Play::json(201, json!({"id": 5}))).await;
+    let (client, _) = github.client();
+    let with_button = |conclusion| {
+        let mut effect = check(conclusion, 0);
+        let Work::Publish(Publish { content: Content::Check(content), .. }) = &mut effect.work else { panic!() };
+        content.actions = vec![CheckAction {
+            label: "Approve production now".to_owned(),
+            description: "Says that this release may go to production at once".to_owned(),
+            identifier: "approve:production-eu".to_owned(),
+        }];
+        effect
+    };
+    client.perform(&with_button(CheckConclusion::ActionRequired), None).await.unwrap();
+    client.perform(&with_button(CheckConclusion::InProgress), None).await.unwrap();
+    insta::assert_snapshot!(github.seen()[0].json()["actions"], @r#"[{"description":"Says that this release may go to produc…","identifier":"approve:production-e","label":"Approve production …"}]"#);
+    assert_eq!(github.seen()[1].json().get("actions"), None);
+}
+
+#[tokio::test]
+async fn an_issue_carries_its_key_and_a_protection_rule_its_answer() {
+    let github = Script::start(|seen, _| match seen.path.ends_with("/issues") {
+        true => Play::json(201, json!({"id": 900, "number": 12, "html_url": "https://x.example/issues/12"})),
+        false => Play::Answer { status: 204, headers: Vec::new(), body: String::new() },
+    })
+    .await;
+    let (client, _) = github.client();
+    let opened = client.perform(&act(issue()), None).await.unwrap();
+    assert_eq!(opened, Done { id: Some(12), url: Some("https://x.example/issues/12".to_owned()) });
+    let answer = |state| {
+        let (run, environment) = (RunId(77), EnvironmentName::new("production"));
+        act(Act::AnswerProtection { run, environment, state, comment: "Release 1 holds.".to_owned() })
+    };
+    for state in [None, Some(ProtectionState::Approved), Some(ProtectionState::Rejected)] {
+        assert_eq!(client.perform(&answer(state), None).await.unwrap().id, Some(77));
+    }
+    let told: Vec<_> = github.seen().iter().map(|seen| format!("{} {}", seen.line(), seen.body)).collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    POST /repos/acme/shop/issues {"body":"Barbara overrode `risk`.\n\n<!-- plimsoll-key:acme/shop/api/release-1/production/step-1/attempt-1 -->","title":"Look back at an override"}
+    POST /repos/acme/shop/actions/runs/77/deployment_protection_rule {"comment":"Release 1 holds.","environment_name":"production"}
+    POST /repos/acme/shop/actions/runs/77/deployment_protection_rule {"comment":"Release 1 holds.","environment_name":"production","state":"approved"}
+    POST /repos/acme/shop/actions/runs/77/deployment_protection_rule {"comment":"Release 1 holds.","environment_name":"production","state":"rejected"}
+    "#);
+}
+
+#[tokio::test]
+async fn a_pull_request_is_reverted_by_its_node_id() {
+    let github = Script::start(|seen, _| {
+        let made = json!({"data": {"revertPullRequest": {"revertPullRequest":
+            {"number": 43, "url": "https://x.example/pull/43"}}}});
+        let found = json!({"data": {"repository": {"pullRequest": {"id": "PR_7"}}}});
+        Play::json(200, if seen.body.contains("mutation") { made } else { found })
+    })
+    .await;
+    // A GitHub Enterprise Server has GraphQL beside its REST API.
+    for (base, path) in [("", "/graphql"), ("/api/v3", "/api/graphql")] {
+        let (client, _) = github.client_with(|settings| settings.base_url.push_str(base));
+        let done = client.perform(&act(revert()), None).await.unwrap();
+        assert_eq!(done, Done { id: Some(43), url: Some("https://x.example/pull/43".to_owned()) });
+        assert_eq!(github.lines()[github.lines().len() - 2..], [format!("POST {path}"), format!("POST {path}")]);
+    }
+    let said = github.seen()[..2].iter().map(|seen| seen.body.clone()).collect::<Vec<_>>().join("\n");
+    insta::assert_snapshot!(said, @r#"
+    {"query":"query($owner: String!, $name: String!, $number: Int!) { repository(owner: $owner, name: $name) { pullRequest(number: $number) { id } } }","variables":{"name":"shop","number":42,"owner":"acme"}}
+    {"query":"mutation($input: RevertPullRequestInput!) { revertPullRequest(input: $input) { revertPullRequest { number url } } }","variables":{"input":{"body":"Reverts acme/shop#42\n\n<!-- plimsoll-key:acme/shop/api/release-1/production/step-1/attempt-1 -->","draft":true,"pullRequestId":"PR_7","title":"Revert \"Add a till\""}}}
+    "#);
+}
+
+#[tokio::test]
+async fn what_graphql_says_no_to_is_refused_and_what_it_broke_on_is_uncertain() {
+    let told = |errors: serde_json::Value, on_mutation: bool| async move {
+        let github = Script::start(move |seen, _| {
+            let found = json!({"data": {"repository": {"pullRequest": {"id": "PR_7"}}}});
+            let fails = seen.body.contains("mutation") == on_mutation;
+            Play::json(200, if fails { json!({"data": null, "errors": errors}) } else { found })
+        })
+        .await;
+        github.client().0.perform(&act(revert()), None).await.unwrap_err()
+    };
+    let conflict = json!([{"type": "UNPROCESSABLE", "message": "Pull request could not be reverted: merge conflict"}]);
+    insta::assert_snapshot!(told(conflict, true).await, @"GitHub refused `revert #42` with 422: Pull request could not be reverted: merge conflict");
+    let missing =
+        json!([{"type": "NOT_FOUND", "message": "Could not resolve to a PullRequest with the number of 42."}]);
+    insta::assert_snapshot!(told(missing, false).await, @"GitHub refused `revert #42` with 422: Could not resolve to a PullRequest with the number of 42.");
+    let broke = json!([{"message": "Something went wrong while executing your query."}]);
+    assert!(matches!(told(broke.clone(), true).await, GitHubError::Uncertain { .. }));
+    assert!(matches!(told(broke, false).await, GitHubError::Unavailable { .. }), "nothing was changed yet");
+    let limited = json!([{"type": "RATE_LIMITED", "message": "API rate limit exceeded"}]);
+    assert!(matches!(told(limited, true).await, GitHubError::Wait { .. }));
+}
+
+#[tokio::test]
 async fn a_dispatch_without_details_is_done_without_a_number() {
     let github = Script::start(|_, _| Play::Answer { status: 204, headers: Vec::new(), body: String::new() }).await;
     let (client, _) = github.client();
@@ -127,6 +219,10 @@ async fn what_stands_is_found_by_its_key_and_nothing_else_is_taken_for_it() {
     let check_run = |id: u32, external_id: &str, app: u32| json!({"id": id, "name": "plimsoll/risk", "external_id": external_id, "app": {"id": app}});
     let body = comment_body(&living(2), "Low risk.");
     let said = |id: u32, kind: &str, body: &str| json!({"id": id, "body": body, "user": {"login": "x", "type": kind}, "created_at": "2023-11-14T22:13:20Z"});
+    let listed = |number: u32, kind: &str, key: &str| {
+        json!({"id": 1, "number": number, "user": {"login": "x", "type": kind},
+        "body": format!("Why\n\n<!-- plimsoll-key:{key} -->")})
+    };
     let other = body.replace("generation:2", "generation:1");
     let answers = [
         ("/runs?", json!({"workflow_runs": [run(1, &format!("{key}0")), run(2, key), run(3, "Deploy")]})),
@@ -135,6 +231,8 @@ async fn what_stands_is_found_by_its_key_and_nothing_else_is_taken_for_it() {
             json!({"check_runs":
             [check_run(1, "other", 12345), check_run(2, &ours, 999), check_run(3, &ours, 12345)]}),
         ),
+        ("/issues?", json!([listed(7, "Bot", &format!("{key}0")), listed(8, "User", key), listed(9, "Bot", key)])),
+        ("/pulls?", json!([listed(5, "Bot", "other"), listed(4, "Bot", key)])),
         ("/comments?", json!([said(1, "User", &body), said(2, "Bot", &other), said(3, "Bot", &body)])),
         ("/deployments?", json!([{"id": 1, "payload": {}}, {"id": 2, "payload": {"plimsoll_key": key}}])),
         (
@@ -165,6 +263,8 @@ async fn what_stands_is_found_by_its_key_and_nothing_else_is_taken_for_it() {
         (publish(Target::DeploymentStatus { deployment }, Content::Deployment(on_its_way)), None),
         (act(Act::React { comment: CommentId(9) }), None),
         (act(Act::CancelRun { run: RunId(77) }), None),
+        (act(issue()), Some(9)),
+        (act(revert()), Some(4)),
     ] {
         let found = client.probe(&effect, NOW).await.unwrap();
         assert_eq!(found.and_then(|done| done.id), expected, "{effect:?}");
@@ -220,6 +320,15 @@ fn dispatch() -> Act {
         branch: RefName::new("main"),
         inputs: [("sha".to_owned(), "abc".to_owned())].into(),
     }
+}
+
+fn issue() -> Act {
+    Act::OpenIssue { title: "Look back at an override".to_owned(), body: "Barbara overrode `risk`.\n".to_owned() }
+}
+
+fn revert() -> Act {
+    let (title, body) = ("Revert \"Add a till\"".to_owned(), "Reverts acme/shop#42".to_owned());
+    Act::RevertPull { pull: PullNumber(42), title, body }
 }
 
 fn deploy() -> Act {

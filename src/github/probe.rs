@@ -8,7 +8,8 @@ use super::observe::{CLOCKS_DIFFER, Place};
 use super::path::part;
 use super::perform::{deployment_description, mark, markers, state_word};
 use super::read::Found;
-use super::wire::rest::{AppName, CheckRuns, Deployment, DeploymentStatus};
+use super::wire::rest::{CheckRuns, Deployment, DeploymentStatus, Numbered};
+use super::wire::{Run, iso};
 use crate::domain::effect::*;
 use crate::domain::facts::Absence;
 use crate::domain::ids::*;
@@ -37,7 +38,11 @@ impl Client {
             },
             // To do these once more does no harm: GitHub keeps one reaction of a kind, and cancels a run once.
             Work::Act(Act::React { .. } | Act::CancelRun { .. }) => Ok(None),
-            Work::Act(Act::OpenIssue { .. } | Act::RevertPull { .. } | Act::AnswerProtection { .. }) => Ok(None),
+            // A report may be made once more.
+            Work::Act(Act::AnswerProtection { state: None, .. }) => Ok(None),
+            Work::Act(Act::AnswerProtection { run, state: Some(_), .. }) => self.standing_answer(at, *run).await,
+            Work::Act(Act::OpenIssue { .. }) => self.standing_issue(at, &effect.key, since).await,
+            Work::Act(Act::RevertPull { .. }) => self.standing_revert(at, &effect.key).await,
             Work::Act(Act::CreateDeployment { sha, environment, .. }) => {
                 self.standing_deployment(at, &effect.key, sha, environment).await
             }
@@ -58,7 +63,7 @@ impl Client {
         let ours = runs.into_iter().find(|run| {
             run.external_id.as_deref() == Some(&mark)
                 && run.name.as_deref().is_none_or(|found| found == name)
-                && run.app.as_ref().is_none_or(|app| is_issuer(app, self.issuer()))
+                && run.app.as_ref().is_none_or(|app| app.is(self.issuer()))
         });
         Ok(ours.map(|run| Done { id: Some(run.id), url: run.html_url }))
     }
@@ -94,6 +99,36 @@ impl Client {
         Ok(newest.map(|status| Done { id: Some(status.id), url: None }))
     }
 
+    /// Whether a run that waited does not wait any more: then it was answered, or there is nothing left to answer.
+    async fn standing_answer(&self, at: Place<'_>, run: RunId) -> Standing {
+        let found = self.get::<Run>(at.by(), at.path(&format!("/actions/runs/{run}"))).await?;
+        let went_on = certain("look whether the run waits", found)?.is_some_and(|run| !run.waits());
+        Ok(went_on.then_some(Done { id: Some(run.0), url: None }))
+    }
+
+    async fn standing_issue(&self, at: Place<'_>, key: &EffectKey, since: Timestamp) -> Standing {
+        let since = iso(since.minus(CLOCKS_DIFFER)).replace(':', "%3A");
+        let path = at.path(&format!("/issues?state=all&sort=created&direction=desc&since={since}"));
+        let found = |issues: &[Numbered]| issues.iter().any(|issue| issue.carries(key.as_str(), self.issuer()));
+        let issues = self.list::<Vec<Numbered>>(at.by(), &path, PAGES_MAX, found).await?;
+        let issues = certain("look for the issue", issues)?.map(|listed| listed.items);
+        Ok(self.numbered(issues, key))
+    }
+
+    async fn standing_revert(&self, at: Place<'_>, key: &EffectKey) -> Standing {
+        // Newest first, and it would be among the newest: whoever asks has just tried to open it.
+        let path = at.path("/pulls?state=all&sort=created&direction=desc");
+        let pulls = self.list::<Vec<Numbered>>(at.by(), &path, 1, |_| false).await?;
+        let pulls = certain("look for the revert", pulls)?.map(|listed| listed.items);
+        Ok(self.numbered(pulls, key))
+    }
+
+    /// The one that carries the key.
+    fn numbered(&self, listed: Option<Vec<Numbered>>, key: &EffectKey) -> Option<Done> {
+        let ours = listed.unwrap_or_default().into_iter().find(|one| one.carries(key.as_str(), self.issuer()))?;
+        Some(Done { id: Some(ours.number), url: ours.html_url })
+    }
+
     async fn standing_deployment(
         &self,
         at: Place<'_>,
@@ -119,14 +154,5 @@ fn certain<T>(what: &str, found: Found<T>) -> Result<Option<T>, GitHubError> {
         Err(Absence::NotFound) => Ok(None),
         Err(Absence::Refused { message }) => Err(GitHubError::Refused { what: what.to_owned(), status: 403, message }),
         Err(Absence::Unusable { message }) => Err(GitHubError::Unavailable { what: what.to_owned(), message }),
-    }
-}
-
-/// Whether an App is ours, as far as the answer tells.
-fn is_issuer(app: &AppName, issuer: &str) -> bool {
-    match (app.id, &app.client_id) {
-        (Some(id), _) if issuer.bytes().all(|byte| byte.is_ascii_digit()) => id.to_string() == issuer,
-        (_, Some(client_id)) => client_id == issuer,
-        (_, None) => true,
     }
 }

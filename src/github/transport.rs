@@ -104,13 +104,16 @@ impl Transport {
         Some(next.ok_or_else(|| Fault::Lost("GitHub redirects to another host".to_owned())))
     }
 
-    /// The address, if it lies at the one origin and below the one path that may see a token.
+    /// The address, if it lies at the one origin and below the one path that may see a token, or is the GraphQL beside it.
     fn here(&self, address: &str) -> Option<Url> {
         let url = Url::parse(address).ok()?;
         let root = self.base.path().trim_end_matches('/');
         let below = url.path().strip_prefix(root).is_some_and(|rest| rest.starts_with('/'));
+        let graphql = root.strip_suffix("v3").is_some_and(|api| {
+            api.ends_with('/') && url.path().strip_prefix(api) == Some("graphql") && url.query().is_none()
+        });
         let plain = url.username().is_empty() && url.password().is_none();
-        (below && plain && url.origin() == self.base.origin()).then_some(url)
+        ((below || graphql) && plain && url.origin() == self.base.origin()).then_some(url)
     }
 }
 

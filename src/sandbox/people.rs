@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use super::Sandbox;
 use super::history::MergeMethod;
-use super::model::{CheckRun, Comment, Deployment, DeploymentStatus, Permission, PullEdit, PullWish, Refusal, Run};
+use super::model::{
+    CheckRun, CheckRunWish, Comment, CommitStatusWish, Deployment, DeploymentStatus, Issue, Permission, PullEdit,
+    PullWish, Refusal, RevertWish, Run,
+};
 
 impl Sandbox {
     pub fn open_pull(&self, branch: &str, title: &str, body: &str, author: &str) -> Result<u64, Refusal> {
@@ -79,6 +82,82 @@ impl Sandbox {
 
     pub fn request_action(&self, check_run: u64, identifier: &str, login: &str) -> Result<(), Refusal> {
         self.with(|model, now| model.request_action(check_run, identifier, login, now))
+    }
+
+    /// Presses the button of this label on the newest check run of this name on a commit.
+    pub fn press(&self, sha: &str, check: &str, label: &str, login: &str) -> Result<(), Refusal> {
+        self.with(|model, now| {
+            let runs = model.check_runs_of(sha, true);
+            let run = runs.into_iter().find(|run| run.name == check).ok_or_else(Refusal::not_found)?;
+            let button = run.actions.iter().find(|action| action.label == label).ok_or_else(Refusal::not_found)?;
+            let (id, identifier) = (run.id, button.identifier.clone());
+            model.request_action(id, &identifier, login, now)
+        })
+    }
+
+    /// Puts a pull request into the merge queue.
+    pub fn enqueue(&self, number: u64, login: &str) -> Result<(), Refusal> {
+        self.with(|model, now| model.enqueue(number, login, now))
+    }
+
+    /// Takes a pull request out of the merge queue.
+    pub fn dequeue(&self, number: u64, login: &str) -> Result<(), Refusal> {
+        self.with(|model, now| model.dequeue(number, login, now))
+    }
+
+    /// Sets which check runs or statuses must pass on a group of the merge queue.
+    pub fn require_checks(&self, names: &[&str]) {
+        self.with(|model, now| model.require_checks(names, now));
+    }
+
+    /// Sets a commit status; `state` is `error`, `failure`, `pending` or `success`.
+    pub fn set_status(&self, sha: &str, context: &str, state: &str, login: &str) -> Result<u64, Refusal> {
+        let wish = CommitStatusWish { sha, context, state, ..CommitStatusWish::default() };
+        self.with(|model, now| model.set_status(&wish, login, now))
+    }
+
+    /// Another App's check run comes to a conclusion; `app` is its slug, for instance `github-actions`.
+    pub fn check_of(&self, app: &str, sha: &str, name: &str, conclusion: &str) -> Result<u64, Refusal> {
+        let wish = CheckRunWish {
+            name: Some(name.to_owned()),
+            head_sha: Some(sha.to_owned()),
+            conclusion: Some(conclusion.to_owned()),
+            ..CheckRunWish::default()
+        };
+        self.with(|model, now| model.create_check_run_of(Some(app), wish, now))
+    }
+
+    /// Leaves an artifact, of no run in particular.
+    pub fn leave_artifact(&self, name: &str) -> Result<u64, Refusal> {
+        self.with(|model, now| model.leave_artifact(name, None, now))
+    }
+
+    /// Reverts a merged pull request, as GitHub's button does; returns the number of the new one.
+    pub fn revert_pull(&self, number: u64, login: &str) -> Result<u64, Refusal> {
+        self.with(|model, now| model.revert_pull(number, &RevertWish::default(), login, now))
+    }
+
+    /// Turns an environment's custom deployment protection rule on or off.
+    pub fn protect_environment(&self, name: &str, protected: bool) {
+        self.with(|model, now| model.protect_environment(name, protected, now));
+    }
+
+    /// Starts a workflow by hand.
+    pub fn dispatch(&self, workflow: &str, inputs: &[(&str, &str)], login: &str) -> Result<u64, Refusal> {
+        let inputs = inputs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self.with(|model, now| {
+            let branch = model.repository.default_branch.clone();
+            model.dispatch(workflow, &branch, inputs, login, now).map(|dispatch| dispatch.run)
+        })
+    }
+
+    pub fn close_issue(&self, number: u64, login: &str) -> Result<(), Refusal> {
+        self.with(|model, now| model.close_issue(number, login, now))
+    }
+
+    /// Issues that are no pull requests, newest first.
+    pub fn issues(&self) -> Vec<Issue> {
+        self.shared.model().issues.values().rev().cloned().collect()
     }
 
     /// The next run dispatched to this environment (or to any) fails.

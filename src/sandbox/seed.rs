@@ -271,6 +271,7 @@ pub fn shop_on(history: Box<dyn History + Send>, now: i64) -> Model {
     add_people(&mut model);
     model.ensure_environment("staging", now);
     model.ensure_environment("production", now);
+    model.require_checks(&["plimsoll/policy"], now);
     model
 }
 
@@ -326,6 +327,7 @@ pub fn own_repository(from: &Path, folder: &Path, replay: Option<usize>, now: i6
     add_people(&mut model);
     model.ensure_environment("staging", now);
     model.ensure_environment("production", now);
+    model.require_checks(&["plimsoll/policy"], now);
     for (branch, title, body, author) in waiting {
         let author = add_author(&mut model, &author);
         model.waiting_pulls.push(WaitingPull { branch, title, body, author });

@@ -28,7 +28,9 @@ async fn any(State(shared): State<Arc<Shared>>, request: HttpRequest<Body>) -> R
         return plain(StatusCode::PAYLOAD_TOO_LARGE, "too large");
     };
     let path = parts.uri.path();
-    let enterprise = path.strip_prefix("/api/v3").filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    // A GitHub Enterprise Server has GraphQL beside its REST API.
+    let graphql = path.strip_prefix("/api").filter(|rest| *rest == "/graphql");
+    let enterprise = path.strip_prefix("/api/v3").filter(|rest| rest.is_empty() || rest.starts_with('/')).or(graphql);
     let path = enterprise.unwrap_or(path);
     let root = path.split('/').nth(1).unwrap_or_default();
     let query = parts.uri.query().unwrap_or_default().to_owned();

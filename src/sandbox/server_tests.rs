@@ -202,8 +202,22 @@ async fn pages_show_and_obey_people_and_escape_what_is_hostile() {
             head_sha: Some(sha),
             conclusion: Some("neutral".to_owned()),
             output: Some(output),
+            actions: Some(vec![super::model::CheckAction {
+                label: "<b>Approve</b>".to_owned(),
+                description: hostile.chars().take(40).collect(),
+                identifier: "approve".to_owned(),
+            }]),
             ..Default::default()
         };
+        model.open_issue(hostile, Some(hostile), &[], "plimsoll[bot]", now).unwrap();
+        let tip = model.history.branch("main").unwrap();
+        let status = super::model::CommitStatusWish {
+            sha: &tip,
+            context: "<img src=x>",
+            state: "success",
+            ..Default::default()
+        };
+        model.set_status(&status, "ada", now).unwrap();
         let inputs = [("environment", hostile), ("service", "api"), ("sha", "abc")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
         model.dispatch("deploy.yml", "main", inputs.into(), "ada", now).unwrap();
@@ -213,9 +227,16 @@ async fn pages_show_and_obey_people_and_escape_what_is_hostile() {
     let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let base = sandbox.web_url();
     let run = sandbox.runs()[0].id;
-    for page in
-        ["", "/pull/1", "/actions", &format!("/actions/runs/{run}"), "/deployments", "/deliveries", "/commit/main"]
-    {
+    for page in [
+        "",
+        "/pull/1",
+        "/issues/2",
+        "/actions",
+        &format!("/actions/runs/{run}"),
+        "/deployments",
+        "/deliveries",
+        "/commit/main",
+    ] {
         let answer = http.get(format!("{base}{page}")).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{page}");
         assert!(answer.headers()["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
@@ -240,9 +261,30 @@ async fn pages_show_and_obey_people_and_escape_what_is_hostile() {
     assert_eq!(press(&format!("/actions/runs/{run}/fails"), "", "same-origin").await, 303);
     assert!(sandbox.runs()[0].fails);
     assert_eq!(press("/actions/failing", "environment=staging&what=all", "same-origin").await, 303);
+    sandbox.with(|model, _| model.take_events());
+    sandbox.hooks(|settings| settings.paused = true);
+    assert_eq!(press(&format!("/checks/{id}/action"), "login=ada&identifier=other", "same-origin").await, 404);
+    assert_eq!(press(&format!("/checks/{id}/action"), "login=grace&identifier=approve", "same-origin").await, 303);
+    let pressed = sandbox.with(|model, _| model.take_events()).pop().unwrap();
+    assert_eq!(pressed.action.as_deref(), Some("requested_action"));
+    assert_eq!(pressed.payload["requested_action"]["identifier"], "approve");
+    assert_eq!(pressed.payload["sender"]["login"], "grace");
+    assert_eq!(press("/issues/2/close", "login=grace", "same-origin").await, 303);
+    assert!(sandbox.issues()[0].closed_at.is_some());
+    sandbox.require_checks(&["ci/test"]);
+    assert_eq!(press("/pull/1/enqueue", "login=mallory", "same-origin").await, 403);
+    assert_eq!(press("/pull/1/enqueue", "login=grace", "same-origin").await, 303);
+    assert_eq!(press("/pull/1/dequeue", "login=grace", "same-origin").await, 303);
+    assert_eq!(press("/deployments/protect", "environment=production", "same-origin").await, 303);
+    assert!(sandbox.with(|model, _| model.protected.contains("production")));
+    let tip = sandbox.with(|model, _| model.history.branch("main")).unwrap();
+    let status = "login=ada&context=ci%2Ftest&state=failure";
+    assert_eq!(press(&format!("/commit/{tip}/status"), status, "same-origin").await, 303);
     assert_eq!(press("/pull/1/merge", "login=mallory", "same-origin").await, 403);
     assert_eq!(press("/pull/1/merge", "login=grace&method=merge", "same-origin").await, 303);
     assert_eq!(press("/pull/1/merge", "login=grace&method=merge", "same-origin").await, 405);
+    assert_eq!(press("/pull/1/revert", "login=grace", "same-origin").await, 303);
+    assert_eq!(sandbox.with(|model, _| model.pull(3).unwrap().head_ref.clone()), "revert-1-cheaper-search");
     let rebound =
         http.post(format!("{base}/pull/1/comment")).header("host", "evil.example").body(comment).send().await.unwrap();
     assert_eq!(rebound.status(), 403);

@@ -6,7 +6,7 @@
 import { readFileSync } from "node:fs";
 import Ajv from "ajv";
 import addFormats from "ajv-formats";
-import { description, unknownInAnswer } from "./openapi.mjs";
+import { APP_DESCRIPTIONS_LACK, UNDESCRIBED, description, unknownInAnswer } from "./openapi.mjs";
 import { webhookCheck } from "./webhooks.mjs";
 
 /** Refusals that any endpoint may give, whether or not its description lists them. */
@@ -31,6 +31,7 @@ function answerFaults(whole) {
     return compiled.get(key);
   };
   return ({ method, route, asked, status, body }) => {
+    if (UNDESCRIBED.includes(route)) return [];
     const endpoint = { method: method.toLowerCase(), path: DESCRIBED_AS[route] ?? route?.replaceAll("...}", "}") };
     const say = (what) => `${method} ${asked}: ${what}`;
     const operation = whole.paths[endpoint.path]?.[endpoint.method];
@@ -46,7 +47,9 @@ function answerFaults(whole) {
     valid(body);
     const wrong = (valid.errors ?? []).map(({ instancePath, message }) => say(`${status} ${instancePath || "/"}: ${message}`));
     // GitHub describes its refusals more loosely than it sends them.
-    const unknown = status < 300 ? unknownInAnswer(whole, endpoint, status, body).map((what) => say(`${status} ${what}`)) : [];
+    const just = (what) => !APP_DESCRIPTIONS_LACK.some((lack) => lack.test(what));
+    const unnamed = status < 300 ? unknownInAnswer(whole, endpoint, status, body).filter(just) : [];
+    const unknown = unnamed.map((what) => say(`${status} ${what}`));
     return [...wrong, ...unknown];
   };
 }

@@ -12,13 +12,29 @@ export function description() {
   return JSON.parse(readFileSync(require.resolve("@octokit/openapi/generated/api.github.com.json"), "utf8"));
 }
 
-/** The endpoints of `tests/endpoints.txt`: `{ method, path }`, method in small letters. */
+/**
+ * What GitHub's description leaves out: it is of the REST interface. A GraphQL request is let past the validating proxy
+ * as it is; its two operations are pinned by the tests of `src/github` and answered by the sandbox only as they are sent.
+ */
+export const UNDESCRIBED = ["/graphql"];
+
+/**
+ * What the descriptions of an App lack, and GitHub has: the permission without which `merge_group` is not sent, and the
+ * client id, which other descriptions of the same App do name.
+ */
+export const APP_DESCRIPTIONS_LACK = [
+  /\bpermissions: no field is called merge_queues$/,
+  /\bissue\.performed_via_github_app: no field is called client_id$/,
+];
+
+/** The endpoints of `tests/endpoints.txt` that are described: `{ method, path }`, method in small letters. */
 export function endpoints() {
   const text = readFileSync(new URL("../endpoints.txt", import.meta.url), "utf8");
   return text
     .split("\n")
     .filter((line) => line.trim() && !line.startsWith("#"))
     .map((line) => line.trim().split(/\s+/))
+    .filter(([, path]) => !UNDESCRIBED.includes(path))
     .map(([method, path]) => ({ method: method.toLowerCase(), path }));
 }
 

@@ -1,10 +1,11 @@
 //! The client of GitHub and the sandbox that plays GitHub, against each other: what one writes, the other reads.
 
 use plimsoll::domain::effect::*;
+use plimsoll::domain::event::Event;
 use plimsoll::domain::facts::*;
 use plimsoll::domain::ids::*;
-use plimsoll::engine::ports::{Clock, GitHub, GitHubError};
-use plimsoll::github::{Client, ClientSettings};
+use plimsoll::engine::ports::{Clock, GitHub, GitHubError, Interpretation, Webhooks};
+use plimsoll::github::{Client, ClientSettings, Interpreter};
 use plimsoll::sandbox::faults::{Fault, Trouble};
 use plimsoll::sandbox::{Clock as SandboxClock, Sandbox, SandboxOptions};
 use secrecy::SecretString;
@@ -156,6 +157,96 @@ async fn every_effect_stands_once_and_is_found_again() {
 }
 
 #[tokio::test]
+async fn issues_and_reverts_are_opened_once_and_found_again() {
+    for enterprise in [false, true] {
+        let (github, client) = start_at(enterprise);
+        let (number, began) = (github.open_number(), now(&github));
+        let issue = effect(
+            &github,
+            Work::Act(Act::OpenIssue { title: "Look back".to_owned(), body: "Why was it?".to_owned() }),
+        );
+        let (title, body) = ("Revert \"it\"".to_owned(), "It broke.".to_owned());
+        let revert = effect(&github, Work::Act(Act::RevertPull { pull: number, title, body }));
+        let refused = client.perform(&revert, None).await.unwrap_err();
+        assert!(refused.to_string().contains("is not merged"), "{refused}");
+        github.merge(number.0, "linus").unwrap();
+        for effect in [&issue, &revert] {
+            assert_eq!(client.probe(effect, began).await, Ok(None));
+            let done = client.perform(effect, None).await.unwrap();
+            let found = client.probe(effect, began).await.unwrap().unwrap();
+            assert_eq!((found.id, &found.url), (done.id, &done.url));
+        }
+        assert_eq!(github.issues().len(), 1);
+        let made = github.open_number();
+        let (draft, author) = github.with(|model, _| {
+            let pull = model.pull(made.0).unwrap();
+            (pull.draft, pull.author.clone())
+        });
+        assert!(draft && author == "plimsoll[bot]" && made != number);
+        github.push_commit("main", &[("services/api/src/search.rs", "// other\n")], "feat: other", "ada").unwrap();
+        let refused = client.perform(&revert, None).await.unwrap_err();
+        assert!(matches!(&refused, GitHubError::Refused { message, .. } if message.contains("conflict")), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn what_others_say_and_leave_is_seen() {
+    let (github, client) = start();
+    let head = github.head();
+    let answer = async |need: Need| client.observe(installation(&github), &repo(&github), &need).await.unwrap();
+    let ours = Target::CheckRun { name: "plimsoll/risk".to_owned(), head_sha: head.clone() };
+    let publish = Publish { target: ours, generation: 1, content: Content::Check(check()) };
+    client.perform(&effect(&github, Work::Publish(publish)), None).await.unwrap();
+    assert_eq!(answer(Need::Checks { sha: head.clone() }).await, Fact::Checks(Vec::new()), "ours do not count");
+    github.set_status(head.as_str(), "ci/test", "pending", "ada").unwrap();
+    github.set_status(head.as_str(), "ci/test", "success", "ada").unwrap();
+    github.check_of("github-actions", head.as_str(), "build", "failure").unwrap();
+    let Fact::Checks(checks) = answer(Need::Checks { sha: head.clone() }).await else { panic!() };
+    let told: Vec<_> = checks.iter().map(|check| (check.name.as_str(), check.app.as_deref(), check.standing)).collect();
+    let build = ("build", Some("github-actions"), CheckStanding::Failure);
+    assert_eq!(told, [build, ("ci/test", None, CheckStanding::Success)]);
+    let image = Need::Artifact { name: "image-api".to_owned() };
+    assert_eq!(answer(image.clone()).await, Fact::Artifact(false));
+    github.leave_artifact("image-api").unwrap();
+    assert_eq!(answer(image).await, Fact::Artifact(true));
+    assert_eq!(answer(Need::OpenPulls).await, Fact::OpenPulls(vec![github.open_number()]));
+}
+
+#[tokio::test]
+async fn a_run_that_waits_goes_on_when_it_is_answered() {
+    let (github, client) = start();
+    let text = "on: workflow_dispatch\njobs:\n  ship:\n    environment: production\n";
+    github.push_commit("main", &[(".github/workflows/ship.yml", text)], "ci: ship", "ada").unwrap();
+    github.protect_environment("production", true);
+    let run = RunId(github.dispatch("ship.yml", &[], "ada").unwrap());
+    github.advance(Duration::from_secs(2));
+    let asked =
+        github.with(|model, _| model.take_events()).into_iter().find(|event| event.event.starts_with("deployment_p"));
+    let payload = asked.unwrap().payload.to_string();
+    let interpreter = Interpreter::new(&github.base_url(), &github.client_id());
+    let heard = interpreter.interpret("deployment_protection_rule", payload.as_bytes());
+    let Interpretation::Events { events, .. } = heard else { panic!("{heard:?}") };
+    let [(_, Event::ProtectionRequested { run: of, environment, .. })] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    assert_eq!(*of, run);
+    let answer = |state| {
+        let (environment, comment) = (environment.clone(), "Release 7 may go there.".to_owned());
+        effect(&github, Work::Act(Act::AnswerProtection { run, environment, state, comment }))
+    };
+    let status = || github.runs()[0].status();
+    client.perform(&answer(None), None).await.unwrap();
+    assert_eq!(status(), "waiting");
+    assert_eq!(client.probe(&answer(Some(ProtectionState::Approved)), now(&github)).await, Ok(None));
+    client.perform(&answer(Some(ProtectionState::Approved)), None).await.unwrap();
+    assert_eq!(status(), "in_progress");
+    let found = client.probe(&answer(Some(ProtectionState::Approved)), now(&github)).await.unwrap().unwrap();
+    assert_eq!(found.id, Some(run.0));
+    let twice = client.perform(&answer(Some(ProtectionState::Approved)), None).await;
+    assert!(matches!(twice, Err(GitHubError::Refused { status: 422, .. })), "{twice:?}");
+}
+
+#[tokio::test]
 async fn an_answer_that_was_lost_is_found_by_its_key() {
     let (github, client) = start();
     let dispatch = effect(&github, Work::Act(dispatch(&github.head())));
@@ -209,6 +300,15 @@ fn start() -> (Arc<Sandbox>, Client) {
     let github =
         Arc::new(Sandbox::start(SandboxOptions { clock, open_pulls: 1, ..SandboxOptions::default() }).unwrap());
     let client = client(&github, &github.base_url());
+    (github, client)
+}
+
+fn start_at(enterprise: bool) -> (Arc<Sandbox>, Client) {
+    let (github, here) = start();
+    if !enterprise {
+        return (github, here);
+    }
+    let client = client(&github, &github.enterprise_url());
     (github, client)
 }
 

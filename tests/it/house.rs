@@ -17,7 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("domain::nearest", &[]),
     ("domain::problem", &["domain::ids"]),
     ("domain::effect", &["domain::ids"]),
-    ("domain::chatops", &["domain::ids", "domain::problem", "domain::markdown", "domain::nearest"]),
+    ("domain::chatops", &["domain::ids", "domain::problem", "domain::markdown", "domain::nearest", "domain::policy"]),
     ("domain::reading", &["domain::ids"]),
     ("domain::facts", &["domain::ids", "domain::policy", "domain::reading"]),
     ("domain::policy", &["domain::ids", "domain::problem", "domain::markdown", "domain::nearest", "domain::facts"]),

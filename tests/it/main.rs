@@ -6,6 +6,7 @@ mod licences;
 mod manifest;
 mod payloads;
 mod probes;
+mod sandbox_answers;
 mod simulation;
 mod snapshots;
 mod spec;

@@ -197,7 +197,7 @@ fn shape(path: &str) -> String {
     }
     shape.push_str(rest);
     let shape = shape.replace("{}...{}", "{}");
-    let roots = ["/repos/", "/orgs/", "/app", "/installation/"];
+    let roots = ["/repos/", "/orgs/", "/app", "/installation/", "/graphql"];
     if roots.iter().any(|root| shape.starts_with(root)) { shape } else { format!("/repos/{{}}/{{}}{shape}") }
 }
 
@@ -221,7 +221,7 @@ fn sources() -> Vec<(String, String)> {
 fn events_understood() -> BTreeSet<String> {
     let understood = |event: &String| {
         let body = json!({"action": "none", "installation": {"id": 1}}).to_string();
-        match Interpreter.interpret(event, body.as_bytes()) {
+        match Interpreter::new("https://api.github.com", "1").interpret(event, body.as_bytes()) {
             Interpretation::Ignored { because } => because != format!("nothing follows from `{event}`"),
             Interpretation::Events { .. } | Interpretation::Unreadable { .. } => true,
         }

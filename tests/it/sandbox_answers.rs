@@ -12,7 +12,7 @@ use bytes::Bytes;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use plimsoll::sandbox::history::MadeHistory;
 use plimsoll::sandbox::keys::AppKey;
-use plimsoll::sandbox::model::{DeliveryResult, Model, OutgoingEvent, PullEdit};
+use plimsoll::sandbox::model::{CheckRunWish, DeliveryResult, Model, OutgoingEvent, PullEdit};
 use plimsoll::sandbox::{api, seed};
 use serde_json::{Value, json};
 
@@ -29,6 +29,9 @@ fn every_answer_and_every_event_of_the_sandbox_fits_githubs_description() {
     let head = checks(&mut world, number);
     deployments_and_runs(&mut world, &head);
     the_life_of_pull_requests(&mut world, number);
+    the_merge_queue(&mut world);
+    issues_statuses_and_artifacts(&mut world);
+    protected_environments(&mut world);
     deliveries(&mut world);
     the_end_of_the_installation(&mut world);
     assert_eq!(world.routes_without_a_good_answer(), Vec::<String>::new());
@@ -216,6 +219,81 @@ fn the_life_of_pull_requests(world: &mut World, number: u64) {
     world.model.label(from_fork, "risky", "ada", NOW).unwrap();
 }
 
+fn the_merge_queue(world: &mut World) {
+    world.model.require_checks(&["ci/test"], NOW);
+    let files = [("QUEUE.md".to_owned(), Some(b"Queue\n".to_vec()))].into();
+    world.model.push_commit("queued", &files, "docs: queue", "ada", NOW).unwrap();
+    let wish = json!({ "head": "queued", "base": "main", "title": "docs: queue" });
+    let number = world.send("POST", "/pulls", wish)["number"].as_u64().unwrap();
+    world.model.enqueue(number, "linus", NOW).unwrap();
+    let group = world.model.queue[0].group.head_sha.clone();
+    world.send("POST", &format!("/statuses/{group}"), json!({ "state": "failure", "context": "ci/test" }));
+    world.model.enqueue(number, "linus", NOW).unwrap();
+    let files = [("NEWS.md".to_owned(), Some(b"News\n".to_vec()))].into();
+    world.model.push_commit("main", &files, "docs: news", "ada", NOW).unwrap();
+    let group = world.model.queue[0].group.head_sha.clone();
+    world.send(
+        "POST",
+        &format!("/statuses/{group}"),
+        json!({ "state": "success", "context": "ci/test", "description": "well", "target_url": "https://ci.example/1" }),
+    );
+    assert!(world.model.queue.is_empty());
+    world.send("POST", &format!("/statuses/{group}"), json!({ "state": "odd" }));
+    world.get(&format!("{REPO}/commits/{group}/status?per_page=100"));
+    let id = json!({ "query": "query { repository { pullRequest(number: $number) { id } } }",
+        "variables": { "owner": "acme", "name": "shop", "number": number } });
+    let graphql = |world: &mut World, body: Value| {
+        let bearer = world.bearer();
+        world.ask("POST", "/graphql", bearer, Some(body))
+    };
+    let id = graphql(world, id)["data"]["repository"]["pullRequest"]["id"].clone();
+    let revert = json!({ "query": "mutation { revertPullRequest(input: $input) { revertPullRequest { number url } } }",
+        "variables": { "input": { "pullRequestId": id, "draft": true } } });
+    let made = graphql(world, revert.clone());
+    assert!(made["data"]["revertPullRequest"]["revertPullRequest"]["number"].is_u64(), "{made}");
+    let missing = graphql(world, json!({ "query": "mutation { other }" }));
+    assert!(missing["errors"][0]["message"].is_string(), "{missing}");
+}
+
+fn issues_statuses_and_artifacts(world: &mut World) {
+    let wish = json!({ "title": "Look back", "body": "Why?", "labels": ["override"] });
+    let number = world.send("POST", "/issues", wish)["number"].as_u64().unwrap();
+    world.get(&format!("{REPO}/issues?state=all&sort=created&direction=desc&since=2020-01-01T00:00:00Z"));
+    world.model.close_issue(number, "grace", NOW).unwrap();
+    world.model.reopen_issue(number, "grace", NOW).unwrap();
+    world.send("PATCH", &format!("/issues/{number}"), json!({ "state": "closed" }));
+    let tip = world.model.history.branch("main").unwrap();
+    let text = |text: &str| Some(text.to_owned());
+    let wish = CheckRunWish {
+        name: text("build"),
+        head_sha: text(&tip),
+        conclusion: text("success"),
+        ..CheckRunWish::default()
+    };
+    let build = world.model.create_check_run_of(Some("github-actions"), wish, NOW).unwrap();
+    world.get(&format!("{REPO}/commits/{tip}/check-runs?filter=latest&per_page=100"));
+    world.send("PATCH", &format!("/check-runs/{build}"), json!({ "conclusion": "failure" }));
+    let run = world.model.runs.keys().next().copied();
+    world.model.leave_artifact("image", run, NOW).unwrap();
+    world.model.leave_artifact("image", None, NOW).unwrap();
+    world.get(&format!("{REPO}/actions/artifacts?name=image&per_page=100"));
+}
+
+fn protected_environments(world: &mut World) {
+    let text = "on: workflow_dispatch\njobs:\n  ship:\n    environment: guarded\n    runs-on: ubuntu-latest\n";
+    let files = [(".github/workflows/guarded.yml".to_owned(), Some(text.as_bytes().to_vec()))].into();
+    world.model.push_commit("main", &files, "ci: guard", "ada", NOW).unwrap();
+    world.model.protect_environment("guarded", true, NOW);
+    let run = world.model.dispatch("guarded.yml", "main", BTreeMap::new(), "ada", world.now).unwrap().run;
+    world.later(2);
+    let path = format!("/actions/runs/{run}/deployment_protection_rule");
+    world.get(&format!("{REPO}/actions/runs/{run}"));
+    world.get(&format!("{REPO}/environments/guarded"));
+    world.send("POST", &path, json!({ "environment_name": "guarded", "comment": "Looking." }));
+    world.send("POST", &path, json!({ "environment_name": "guarded", "state": "approved", "comment": "Well." }));
+    world.send("POST", &path, json!({ "environment_name": "guarded", "state": "approved", "comment": "Well." }));
+}
+
 fn deliveries(world: &mut World) {
     let results = [
         DeliveryResult::Answered { status: 202, body: "taken".to_owned() },
@@ -255,6 +333,10 @@ impl World {
         let model = seed::small_shop(Box::new(MadeHistory::new()), NOW).unwrap();
         let key = AppKey::shared().unwrap();
         Self { model, key, token: String::new(), now: NOW, answers: Vec::new(), events: Vec::new() }
+    }
+
+    fn bearer(&self) -> String {
+        format!("Bearer {}", self.token)
     }
 
     fn get(&mut self, path: &str) -> Value {

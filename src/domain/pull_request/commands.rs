@@ -250,6 +250,7 @@ fn pass_on(
     for service in &services {
         let command = PipelineCommand {
             origin: Origin::Comment { pull: state.number, comment: comment.id, index },
+            pull_open: state.pull.as_ref().is_some_and(|pull| pull.open),
             by: comment.by.clone(),
             permission: permission(facts, &comment.by),
             at: comment.created_at,

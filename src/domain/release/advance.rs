@@ -225,7 +225,10 @@ fn go_on(state: &mut PipelineState, name: &EnvironmentName, now: Timestamp, said
 
 /// Stops a rollout for a newer release that could start, where the policy says so.
 fn give_way(state: &mut PipelineState, name: &EnvironmentName, now: Timestamp, said: &mut Said) {
-    let Some((rolling, _)) = state.rolling(name).filter(|(rolling, _)| !rolling.is_rollback()) else { return };
+    let gives_way = |(rolling, stage): &(&Release, &Stage)| {
+        !rolling.is_rollback() && stage.rollout().is_some_and(|rollout| rollout.stopping.is_none())
+    };
+    let Some((rolling, _)) = state.rolling(name).filter(gives_way) else { return };
     let Some((newer, stage)) = state.candidate(name) else { return };
     let wanted = matches!(newer.purpose, Purpose::Delivery) && stage.policy.supersede == Supersede::Abort;
     if !wanted || newer.number < rolling.number {
@@ -290,6 +293,7 @@ pub fn wake_at(state: &PipelineState, now: Timestamp) -> Option<Timestamp> {
         .chain(card)
         .chain(turn::next_drift_look(state))
         .chain(protection::wake_at(state, now))
+        .chain(state.unplaced.iter().map(|unplaced| unplaced.ask_at))
         .map(|at| at.max(now.plus(Span(1))))
         .min()
 }

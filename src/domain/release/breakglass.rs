@@ -38,10 +38,7 @@ pub fn break_gate(
             let (release, stage) =
                 state.rolling(&known.name).filter(paused).or_else(|| state.candidate(&known.name))?;
             let closed = conditions(state, release, stage, now).iter().any(|c| c.gate == gate && !c.met);
-            let since = match &stage.phase {
-                StagePhase::Waiting { since } => *since,
-                _ => release.created_at,
-            };
+            let since = if let StagePhase::Waiting { since } = &stage.phase { *since } else { release.created_at };
             closed.then(|| (release.number, known.name.clone(), release.sha.clone(), since))
         })
         .collect();

@@ -116,9 +116,7 @@ fn outcome(
 ) -> Option<Outcome> {
     Some(match verb {
         Verb::Status => Ok(Answer::Status),
-        Verb::Why { environment, sha, .. } => {
-            Ok(Answer::Final(crate::domain::view::why::text(state, environment, sha.as_deref(), now)))
-        }
+        Verb::Why { environment, sha, .. } => Ok(Answer::Why { environment: environment.clone(), sha: sha.clone() }),
         Verb::Plan(inner) => plan::foresee(state, command, inner, plan, facts, now)?,
         Verb::Deploy { what, environment, reason, .. } => {
             deploy::deploy(state, command, plan, facts, (what, environment, reason), now, said)
@@ -177,7 +175,8 @@ fn written_before(command: &PipelineCommand, happened: Timestamp) -> bool {
     command.at.0 < happened.0 - happened.0.rem_euclid(1_000)
 }
 
-/// The one environment that is meant: the named one, else the only one for which something holds.
+/// The one environment that is meant: the named one, else the only one for which something holds. `nothing` says that
+/// it holds for none, as the beginning of a sentence.
 ///
 /// # Errors
 /// A sentence that says what to name.
@@ -185,17 +184,15 @@ fn meant(
     state: &PipelineState,
     named: Option<&EnvironmentName>,
     holds: impl Fn(&EnvironmentName) -> bool,
-    what: &str,
+    nothing: &str,
 ) -> Result<EnvironmentName, String> {
     let all: Vec<&EnvironmentName> = state.environments.iter().map(|e| &e.name).filter(|name| holds(name)).collect();
     if let Some(named) = named {
         let found = all.iter().find(|name| **name == named);
-        return found
-            .map(|name| (*name).clone())
-            .ok_or_else(|| format!("In {} {what}.", code(named.as_str())).replace("  ", " "));
+        return found.map(|name| (*name).clone()).ok_or_else(|| format!("{nothing} in {}.", code(named.as_str())));
     }
     match all.as_slice() {
-        [] => Err(format!("In no environment of {} {what}.", code(state.service.as_str()))),
+        [] => Err(format!("{nothing} in any environment of {}.", code(state.service.as_str()))),
         [one] => Ok((*one).clone()),
         many => {
             let names: Vec<String> = many.iter().map(|name| code(name.as_str())).collect();

@@ -22,9 +22,21 @@ pub fn is_reachable(sha: &Sha, plan: &Plan, facts: &Facts) -> bool {
 
 /// Every change that the pipeline knows to lie between what is live and a release, oldest release first.
 pub fn changes<'a>(state: &'a PipelineState, release: &'a Release, environment: &EnvironmentName) -> Vec<&'a Change> {
-    let live = state.live(environment).map_or(ReleaseNumber(0), |live| live.release);
-    let between = state.releases.values().filter(|r| r.number > live && r.number < release.number);
+    let live = state.live(environment).and_then(|live| state.releases.get(&live.release));
+    let from = live.map_or(ReleaseNumber(0), |live| delivery_of(state, live));
+    let to = delivery_of(state, release);
+    let between = state.releases.values().filter(|r| r.number > from && r.number <= to && r.number != release.number);
     between.chain(std::iter::once(release)).flat_map(|r| &r.changes).collect()
+}
+
+/// The delivery whose commit a release is made of: somebody may have asked for it once more, or elsewhere. A commit of
+/// its own stands where it was asked for.
+fn delivery_of(state: &PipelineState, release: &Release) -> ReleaseNumber {
+    if !matches!(release.purpose, Purpose::Requested { .. }) {
+        return release.number;
+    }
+    let same = |r: &&Release| matches!(r.purpose, Purpose::Delivery) && r.sha == release.sha;
+    state.releases.values().rev().find(same).map_or(release.number, |delivery| delivery.number)
 }
 
 /// The risk of everything that a release would bring, with its band; `None`: of a part of it nobody knows.

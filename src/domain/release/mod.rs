@@ -21,11 +21,16 @@ pub mod report;
 pub mod rollback;
 pub mod rollout;
 pub mod turn;
-pub mod upgrade;
 pub mod verify;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_gates;
+#[cfg(test)]
+mod tests_protection;
+#[cfg(test)]
+mod tests_rollouts;
 
 /// How many ended releases a pipeline remembers besides those that are live, good, waiting or rolling out.
 const ENDED_KEPT: usize = 20;
@@ -56,6 +61,19 @@ pub struct PipelineState {
     pub overrides: Vec<Override>,
     /// Workflow runs that wait at our deployment protection rule.
     pub protections: Vec<Protection>,
+    /// Merges of which GitHub did not say where they stand; it is asked again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unplaced: Vec<Unplaced>,
+}
+
+/// A merge of which GitHub did not say how it stands to the default branch or to the newest release.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Unplaced {
+    pub sha: Sha,
+    pub change: Change,
+    pub plan: Plan,
+    pub tries: u32,
+    pub ask_at: Timestamp,
 }
 
 /// What an environment runs.
@@ -343,6 +361,7 @@ impl PipelineState {
             reverted: BTreeMap::new(),
             overrides: Vec::new(),
             protections: Vec::new(),
+            unplaced: Vec::new(),
         }
     }
 
@@ -536,6 +555,8 @@ pub enum Answer {
     Final(String),
     /// The view of the whole pipeline as it is after this turn.
     Status,
+    /// The trace of every condition for one commit in one environment, as it is after this turn.
+    Why { environment: EnvironmentName, sha: Option<String> },
 }
 
 /// Keys of what a release makes on GitHub.

@@ -5,6 +5,7 @@
 use super::rollback::{Damage, fail};
 use super::rollout::{self, At, step_succeeded};
 use super::*;
+use crate::domain::effect::Act;
 use crate::domain::event::{Report, ReportState};
 use crate::domain::facts::{Fact, Facts, Need};
 
@@ -80,6 +81,9 @@ pub fn heard(state: &mut PipelineState, report: &Report, facts: &Facts, now: Tim
         }
         ReportState::Failure => {
             let words = report.description.as_ref().map_or(String::new(), |words| format!(": {words}"));
+            // It still runs, and must not go on with what has failed.
+            let cancel = EffectKey::new(format!("{}/cancel", report.key));
+            said.acts.push((cancel, Act::CancelRun { run: report.run }));
             fail(state, &at, format!("the workflow run reported a failure{words}"), Damage::Possible, now, said);
         }
     }

@@ -25,7 +25,7 @@ pub enum Damage {
 pub struct Safety {
     /// What it would go back to; `None`: nothing is live there yet.
     pub target: Option<Live>,
-    /// What speaks against going back without a person's word; whole sentences, Markdown.
+    /// What speaks against going back without a person's word; whole sentences, plain text.
     pub against: Vec<String>,
 }
 
@@ -51,15 +51,15 @@ pub fn safety(state: &PipelineState, release: &Release, stage: &Stage, now: Time
     let mut against = Vec::new();
     for change in content::changes(state, release, name) {
         if !change.irreversible.is_empty() {
-            let paths: Vec<String> = change.irreversible.iter().map(|path| code(path)).collect();
-            let what = paths.join(", ");
-            against.push(format!("#{} changes {what}: an earlier commit does not take that back.", change.pull));
+            let what = change.irreversible.join(", ");
+            let pull = change.pull;
+            against.push(format!("Pull request {pull} changes {what}: an earlier commit does not take that back."));
         }
     }
     if stage.known.as_ref().and_then(|known| known.artifact) == Some(false)
         && let Some(artifact) = artifact_name(&release.plan, &state.service, &target.sha)
     {
-        against.push(format!("The artifact {} of release {} is gone.", code(&artifact), target.release));
+        against.push(format!("The artifact {artifact} of release {} is gone.", target.release));
     }
     if let Some(within) = release.plan.pipeline.rollback.within
         && target.at.plus(within) <= now
@@ -201,16 +201,31 @@ pub fn begin(
     Some(number)
 }
 
-/// Which verified release a rollback goes to when nobody names one: what is live while a newer one is being rolled
-/// out, else the one before it.
+/// Which verified release a rollback goes to when nobody names one: what is live, while a newer one is being rolled out
+/// or left something of itself behind; else the one before it.
 pub fn default_target<'a>(state: &'a PipelineState, name: &EnvironmentName) -> Option<&'a Live> {
     let environment = state.environment(name)?;
     let live = environment.live.as_ref()?;
-    let unsettled = state.rolling(name).is_some_and(|(release, _)| !release.is_rollback());
-    if unsettled {
+    if is_unsettled(state, name) {
         return Some(live);
     }
     environment.good.iter().rev().find(|good| good.sha != live.sha)
+}
+
+/// Whether an environment may run something else than what is live there: the last rollout is not through, or ended
+/// without success.
+fn is_unsettled(state: &PipelineState, name: &EnvironmentName) -> bool {
+    let stages = state.releases.values().rev().filter_map(|release| release.stage(name));
+    // What began has a deployment.
+    let mut begun = stages.filter(|stage| stage.deployment.is_some()).filter_map(|stage| match &stage.phase {
+        StagePhase::Rolling(_)
+        | StagePhase::Failed { .. }
+        | StagePhase::Cancelled { .. }
+        | StagePhase::Superseded { .. } => Some(true),
+        StagePhase::Succeeded { .. } => Some(false),
+        StagePhase::Ahead | StagePhase::Waiting { .. } | StagePhase::NotReached => None,
+    });
+    begun.next().unwrap_or(false)
 }
 
 /// Stops the rollout under way. What is being made on GitHub just now cannot be taken back: the rollout then keeps its

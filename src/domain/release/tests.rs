@@ -13,23 +13,23 @@ use crate::domain::reading::{Question, Reading};
 use crate::domain::view;
 
 /// A pipeline with what GitHub would say about it.
-struct Stage1 {
-    state: PipelineState,
-    facts: Facts,
-    plan: Plan,
-    now: Timestamp,
-    said: Said,
-    next_id: u64,
+pub(super) struct Stage1 {
+    pub(super) state: PipelineState,
+    pub(super) facts: Facts,
+    pub(super) plan: Plan,
+    pub(super) now: Timestamp,
+    pub(super) said: Said,
+    pub(super) next_id: u64,
     /// What artifacts and readings say.
-    artifacts: bool,
-    readings: fn(&Question) -> Reading,
+    pub(super) artifacts: bool,
+    pub(super) readings: fn(&Question) -> Reading,
 }
 
-fn sha(n: u64) -> Sha {
+pub(super) fn sha(n: u64) -> Sha {
     Sha::parse(&format!("{n:040x}")).expect("forty digits make a hash")
 }
 
-fn environment(name: &str, approval: Option<Requirement>) -> EnvironmentPolicy {
+pub(super) fn environment(name: &str, approval: Option<Requirement>) -> EnvironmentPolicy {
     EnvironmentPolicy {
         name: EnvironmentName::new(name),
         approval,
@@ -41,12 +41,12 @@ fn environment(name: &str, approval: Option<Requirement>) -> EnvironmentPolicy {
     }
 }
 
-fn managers() -> Requirement {
+pub(super) fn managers() -> Requirement {
     Requirement { count: 1, teams: vec![TeamSlug::new("acme/release-managers")], users: Vec::new() }
 }
 
 impl Stage1 {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let repo = RepoName::parse("acme/shop").expect("a plain name");
         let environments = vec![environment("staging", None), environment("production", Some(managers()))];
         let pipeline = Pipeline::new(WorkflowFile::new("deploy.yml"), environments);
@@ -69,7 +69,7 @@ impl Stage1 {
     }
 
     /// Hands over an event with every fact it wants, made up where the story did not say.
-    fn play(&mut self, event: Event) -> &mut Self {
+    pub(super) fn play(&mut self, event: Event) -> &mut Self {
         for _ in 0..5 {
             for need in needs(&self.state, &event, &self.facts, self.now) {
                 if self.facts.has(&need) {
@@ -103,7 +103,7 @@ impl Stage1 {
     }
 
     /// Lets time pass; the clock calls whenever the pipeline asked for it.
-    fn wait(&mut self, span: Span) -> &mut Self {
+    pub(super) fn wait(&mut self, span: Span) -> &mut Self {
         let end = self.now.plus(span);
         while let Some(at) = wake_at(&self.state, self.now).filter(|at| *at <= end) {
             self.now = at;
@@ -113,17 +113,17 @@ impl Stage1 {
         self
     }
 
-    fn merge(&mut self, pull: u64, author: &str) -> &mut Self {
+    pub(super) fn merge(&mut self, pull: u64, author: &str) -> &mut Self {
         self.merge_as(change(pull, author))
     }
 
-    fn merge_as(&mut self, change: Change) -> &mut Self {
+    pub(super) fn merge_as(&mut self, change: Change) -> &mut Self {
         let (sha, plan) = (change.sha.clone(), Box::new(self.plan.clone()));
         self.play(Event::Signal(Signal::ReleaseWanted { sha, change: Box::new(change), plan }))
     }
 
     /// Ends the newest act as GitHub would.
-    fn obey(&mut self) -> &mut Self {
+    pub(super) fn obey(&mut self) -> &mut Self {
         let (key, act) = self.said.acts.last().cloned().expect("an act was decided");
         self.next_id += 1;
         let id = match act {
@@ -138,21 +138,22 @@ impl Stage1 {
     }
 
     /// Makes the deployment, dispatches, and lets the run end.
-    fn run(&mut self, status: RunStatus) -> &mut Self {
+    pub(super) fn run(&mut self, status: RunStatus) -> &mut Self {
         self.obey().obey();
         self.end(status)
     }
 
     /// Ends the newest run.
-    fn end(&mut self, status: RunStatus) -> &mut Self {
+    pub(super) fn end(&mut self, status: RunStatus) -> &mut Self {
         let run = run_snapshot(self.next_id, status, "");
         self.play(Event::RunChanged { run })
     }
 
-    fn command(&mut self, by: &str, verb: Verb) -> String {
+    pub(super) fn command(&mut self, by: &str, verb: Verb) -> String {
         self.next_id += 1;
         let command = PipelineCommand {
             origin: Origin::Comment { pull: PullNumber(1), comment: CommentId(self.next_id), index: 0 },
+            pull_open: true,
             by: Login::new(by),
             permission: permission(by),
             at: self.now,
@@ -164,40 +165,43 @@ impl Stage1 {
         match self.said.answers.first() {
             Some((_, Answer::ForNow(text) | Answer::Final(text))) => text.clone(),
             Some((_, Answer::Status)) => self.status(),
+            Some((_, Answer::Why { environment, sha })) => {
+                view::why::text(&self.state, environment, sha.as_deref(), self.now)
+            }
             None => String::new(),
         }
     }
 
-    fn approve(&mut self, by: &str) -> String {
+    pub(super) fn approve(&mut self, by: &str) -> String {
         self.command(by, Verb::Approve { environment: EnvironmentName::new("production"), sha: None, service: None })
     }
 
-    fn rollback(&mut self, by: &str) -> String {
+    pub(super) fn rollback(&mut self, by: &str) -> String {
         let environment = EnvironmentName::new("production");
         self.command(by, Verb::Rollback { environment, to: None, service: None, reason: None })
     }
 
-    fn resume(&mut self, by: &str) -> String {
+    pub(super) fn resume(&mut self, by: &str) -> String {
         self.command(by, Verb::Resume { environment: Some(EnvironmentName::new("production")), service: None })
     }
 
-    fn live(&self, name: &str) -> Option<u64> {
+    pub(super) fn live(&self, name: &str) -> Option<u64> {
         self.state.live(&EnvironmentName::new(name)).map(|live| live.release.0)
     }
 
-    fn status(&self) -> String {
+    pub(super) fn status(&self) -> String {
         view::status::pipeline(&self.state)
     }
 
     /// A release through both environments.
-    fn ship(&mut self, pull: u64) -> &mut Self {
+    pub(super) fn ship(&mut self, pull: u64) -> &mut Self {
         self.merge(pull, "ada").run(RunStatus::Succeeded);
         self.approve("grace");
         self.run(RunStatus::Succeeded)
     }
 }
 
-fn change(pull: u64, author: &str) -> Change {
+pub(super) fn change(pull: u64, author: &str) -> Change {
     Change {
         pull: PullNumber(pull),
         title: format!("Change {pull}"),
@@ -246,7 +250,7 @@ fn comparison(base: &str, head: &str) -> Fact {
     })
 }
 
-fn run_snapshot(id: u64, status: RunStatus, title: &str) -> RunSnapshot {
+pub(super) fn run_snapshot(id: u64, status: RunStatus, title: &str) -> RunSnapshot {
     RunSnapshot {
         id: RunId(id),
         attempt: 1,
@@ -528,4 +532,29 @@ fn a_bake_begins_when_the_run_ended_though_the_turn_began_before() {
     let run = RunSnapshot { updated_at: ended, ..run_snapshot(stage.next_id, RunStatus::Succeeded, "") };
     stage.play(Event::RunChanged { run });
     assert_eq!(wake_at(&stage.state, stage.now), Some(ended.plus(Span::minutes(10))));
+}
+
+#[test]
+fn a_merge_that_github_does_not_place_is_asked_about_again_and_never_released_blindly() {
+    let mut stage = Stage1::new();
+    let refused = Fact::Absent(Absence::Refused { message: "Resource not accessible by integration".into() });
+    let need = super::content::reachability(&sha(7), &stage.plan);
+    stage.facts.insert(need.clone(), refused.clone());
+    stage.merge(7, "ada");
+    assert!(stage.state.releases.is_empty());
+    stage.wait(Span::minutes(5));
+    assert!(stage.state.releases.is_empty());
+    stage.facts.insert(need, comparison(sha(7).as_str(), "main"));
+    stage.wait(Span::hours(1));
+    assert_eq!(stage.state.releases.len(), 1);
+    assert!(stage.state.unplaced.is_empty());
+}
+
+#[test]
+fn a_merge_that_github_never_places_is_given_up_and_said_so() {
+    let mut stage = Stage1::new();
+    stage.facts.insert(super::content::reachability(&sha(7), &stage.plan), Fact::Absent(Absence::NotFound));
+    stage.merge(7, "ada").wait(Span::hours(9));
+    assert!(stage.state.unplaced.is_empty() && stage.state.releases.is_empty());
+    assert!(stage.said.notes.iter().any(|note| note.starts_with("#7 is not released")), "{:?}", stage.said.notes);
 }

@@ -46,6 +46,10 @@ pub fn needs(state: &PipelineState, event: &Event, facts: &Facts, now: Timestamp
         Event::Reported { report } => report::needs(state, report),
         Event::Look { .. } | Event::LookIfNewer { .. } => {
             let mut needs = rollout::needs(state, now);
+            for unplaced in state.unplaced.iter().filter(|unplaced| unplaced.ask_at <= now) {
+                needs.push(reachability(&unplaced.sha, &unplaced.plan));
+                needs.extend(since_newest(state, &unplaced.sha));
+            }
             needs.extend(card_needs(state));
             needs.extend(drift_due(state, now).into_iter().map(|(_, question)| Need::Reading { question }));
             needs
@@ -112,7 +116,10 @@ pub fn apply(state: &mut PipelineState, event: &Event, facts: &Facts, now: Times
             rollback::revert_ended(state, key, ending);
             breakglass::issue_ended(state, key, ending);
         }
-        Event::Look { .. } | Event::LookIfNewer { .. } => look(state, facts, now, said),
+        Event::Look { .. } | Event::LookIfNewer { .. } => {
+            place_again(state, facts, now, said);
+            look(state, facts, now, said);
+        }
         Event::PullChanged { .. }
         | Event::CommentCreated { .. }
         | Event::ReviewChanged { .. }
@@ -158,6 +165,11 @@ fn wanted(
     if knows_change(state, change.pull) {
         return;
     }
+    let answered = |need: Need| matches!(facts.get(&need), Some(Fact::Comparison(_)));
+    if !answered(reachability(sha, plan)) || !since_newest(state, sha).is_none_or(answered) {
+        let (sha, change, plan) = (sha.clone(), change.clone(), plan.clone());
+        return place_later(state, Unplaced { sha, change, plan, tries: 0, ask_at: now }, now, said);
+    }
     if !is_reachable(sha, plan, facts) {
         said.notes.push(format!("{} of #{} is not on {}: not released", sha.short(), change.pull, plan.default_branch));
         return;
@@ -176,6 +188,38 @@ fn wanted(
     if let Some(release) = state.releases.get_mut(&newest) {
         said.notes.push(format!("#{} is part of release {newest}", change.pull));
         release.changes.push(change.clone());
+    }
+}
+
+/// How often GitHub is asked where a merge stands: after 1 min, then twice as long each time, some four hours in all.
+const PLACING_TRIES: u32 = 8;
+
+/// Keeps a merge that GitHub did not place: releasing it blindly could bring an older commit over a newer one.
+fn place_later(state: &mut PipelineState, mut unplaced: Unplaced, now: Timestamp, said: &mut Said) {
+    let pull = unplaced.change.pull;
+    if unplaced.tries >= PLACING_TRIES {
+        said.notes.push(format!("#{pull} is not released: GitHub does not say where {} stands", unplaced.sha.short()));
+        return;
+    }
+    said.notes.push(format!("#{pull} waits: GitHub did not say where {} stands", unplaced.sha.short()));
+    unplaced.ask_at = now.plus(Span::minutes(1 << unplaced.tries));
+    unplaced.tries += 1;
+    state.unplaced.retain(|other| other.change.pull != pull);
+    state.unplaced.push(unplaced);
+}
+
+fn place_again(state: &mut PipelineState, facts: &Facts, now: Timestamp, said: &mut Said) {
+    let (due, rest): (Vec<Unplaced>, Vec<Unplaced>) =
+        state.unplaced.drain(..).partition(|unplaced| unplaced.ask_at <= now);
+    state.unplaced = rest;
+    for unplaced in due {
+        let before = state.unplaced.len();
+        wanted(state, &unplaced.sha, &unplaced.change, &unplaced.plan, facts, now, said);
+        // It was put back as new: it keeps the count of its tries.
+        if state.unplaced.len() > before {
+            state.unplaced.pop();
+            place_later(state, unplaced, now, said);
+        }
     }
 }
 
@@ -210,7 +254,6 @@ fn button(state: &PipelineState, action: &str, head_sha: &Sha) -> Option<Button>
         "rollback" => Verb::Rollback { environment, to: None, service: None, reason: None },
         "retry" => Verb::Retry { environment: Some(environment), service: None },
         "hold" => Verb::Hold { environment: Some(environment), service: None, lasts: None, reason: None },
-        "resume" => Verb::Resume { environment: Some(environment), service: None },
         _ => return None,
     };
     Some(Button::Command { release: release.number, verb })
@@ -227,6 +270,7 @@ fn permission(facts: &Facts, login: &Login) -> Permission {
 fn pressed(release: ReleaseNumber, verb: Verb, by: &Login, facts: &Facts, now: Timestamp) -> PipelineCommand {
     PipelineCommand {
         origin: Origin::Button { release },
+        pull_open: false,
         by: by.clone(),
         permission: permission(facts, by),
         at: now,

@@ -123,7 +123,10 @@ pub struct Place<'a> {
     pub started_at: Timestamp,
 }
 
-/// What must be known to judge the verifications that are due.
+/// How many questions one turn asks outside GitHub: each may take many seconds, and a turn has two minutes.
+const QUESTIONS_MAX: usize = 6;
+
+/// What must be known to judge the verifications that are due; those that are not asked now are asked in the next turn.
 pub fn needs(policies: &[Verification], asked: &[Asked], place: &Place<'_>, now: Timestamp) -> Vec<Need> {
     let mut needs = Vec::new();
     for (index, (policy, asked)) in policies.iter().zip(asked).enumerate() {
@@ -145,11 +148,11 @@ pub fn needs(policies: &[Verification], asked: &[Asked], place: &Place<'_>, now:
             },
             Probe::Check { .. } if is_due(policy, asked, now) => needs.push(Need::Checks { sha: place.sha.clone() }),
             Probe::Http { .. } | Probe::Prometheus { .. } | Probe::Live { .. } if is_due(policy, asked, now) => {
-                needs.extend(
-                    questions(&policy.probe, place.started_at, now)
-                        .into_iter()
-                        .map(|question| Need::Reading { question }),
-                );
+                let questions = questions(&policy.probe, place.started_at, now);
+                let asked = needs.iter().filter(|need| matches!(need, Need::Reading { .. })).count();
+                if asked + questions.len() <= QUESTIONS_MAX {
+                    needs.extend(questions.into_iter().map(|question| Need::Reading { question }));
+                }
             }
             Probe::Check { .. } | Probe::Http { .. } | Probe::Prometheus { .. } | Probe::Live { .. } => {}
         }

@@ -125,6 +125,14 @@ fn environment(policy: &EnvironmentPolicy) -> String {
     if policy.bake.0 > 0 {
         notes.push(format!("bakes {}", policy.bake));
     }
+    let verified: Vec<String> = policy.verify.iter().filter(|v| !v.dry_run).map(|v| code(&v.name)).collect();
+    if !verified.is_empty() {
+        notes.push(format!("verified by {}", verified.join(", ")));
+    }
+    let windows: Vec<String> = policy.windows.iter().map(|window| code(&window.text)).collect();
+    if !windows.is_empty() {
+        notes.push(format!("only {}", windows.join(" or ")));
+    }
     let name = code(policy.name.as_str());
     if notes.is_empty() { name } else { format!("{name} ({})", notes.join("; ")) }
 }

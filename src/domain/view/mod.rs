@@ -7,6 +7,7 @@ use super::effect::{Content, Publish, Target};
 use super::state::State;
 use serde::{Deserialize, Serialize};
 
+pub mod card;
 pub mod check;
 pub mod comment;
 pub mod deployment;
@@ -28,7 +29,11 @@ pub fn of(state: &State) -> Vec<(Target, Content)> {
             views.extend(reply::views(pull));
             views
         }
-        State::Pipeline(pipeline) => deployment::views(pipeline),
+        State::Pipeline(pipeline) => {
+            let mut views = deployment::views(pipeline);
+            views.extend(card::views(pipeline));
+            views
+        }
     }
 }
 

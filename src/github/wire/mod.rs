@@ -6,11 +6,13 @@
 //! Lenient means: a field is only required when nothing sensible can be said without it. GitHub Enterprise Server of
 //! some age, deleted accounts and deleted forks all leave fields out.
 
+mod key;
 mod pull;
 pub mod rest;
 
 mod run;
 
+pub use key::{is_service_name, key_in_body, key_marker};
 pub use pull::{Pull, Review};
 pub use run::{Run, carries_key, service_in_title};
 

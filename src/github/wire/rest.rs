@@ -40,6 +40,10 @@ page!(/// Workflow runs.
     Runs, workflow_runs: Run);
 page!(/// Check runs of a commit.
     CheckRuns, check_runs: CheckRun);
+page!(/// The combined status of a commit: the newest status of each context.
+    Statuses, statuses: CommitStatus);
+page!(/// Artifacts of workflow runs.
+    Artifacts, artifacts: Artifact);
 page!(/// Repositories of an installation.
     Repositories, repositories: NamedRepository);
 
@@ -246,6 +250,74 @@ pub struct CheckRun {
     pub html_url: Option<String>,
     pub app: Option<AppName>,
     pub output: Option<CheckOutput>,
+    status: Option<String>,
+    conclusion: Option<String>,
+}
+
+impl CheckRun {
+    /// Where it stands, in the domain's words; `None` without a name.
+    pub fn state(self) -> Option<CheckState> {
+        let standing = match (self.status.as_deref(), self.conclusion.as_deref()) {
+            (Some("completed"), Some("success")) => CheckStanding::Success,
+            (Some("completed"), Some("neutral" | "skipped" | "stale")) => CheckStanding::Neutral,
+            // A word that is not known yet must not pass for a good one.
+            (Some("completed"), Some(_)) => CheckStanding::Failure,
+            (_, _) => CheckStanding::Pending,
+        };
+        // Without a slug it is still no commit status.
+        let app = Some(self.app.and_then(|app| app.slug).unwrap_or_default());
+        Some(CheckState { name: self.name?, app, standing, url: self.html_url })
+    }
+}
+
+/// A commit status.
+#[derive(Debug, Deserialize)]
+pub struct CommitStatus {
+    context: String,
+    state: Option<String>,
+    target_url: Option<String>,
+}
+
+impl CommitStatus {
+    /// Where it stands, in the domain's words.
+    pub fn state(self) -> CheckState {
+        let standing = match self.state.as_deref() {
+            Some("success") => CheckStanding::Success,
+            Some("pending") | None => CheckStanding::Pending,
+            Some(_) => CheckStanding::Failure,
+        };
+        let url = self.target_url.filter(|url| !url.is_empty());
+        CheckState { name: self.context, app: None, standing, url }
+    }
+}
+
+/// An artifact of a workflow run.
+#[derive(Debug, Deserialize)]
+pub struct Artifact {
+    pub name: String,
+    pub expired: Option<bool>,
+}
+
+/// An issue or pull request, as far as it is needed to find ours again.
+#[derive(Debug, Deserialize)]
+pub struct Numbered {
+    pub number: u64,
+    pub html_url: Option<String>,
+    body: Option<String>,
+    user: Option<Account>,
+    /// Lists of pull requests leave it out.
+    performed_via_github_app: Option<AppName>,
+}
+
+impl Numbered {
+    /// Whether our App made it for this key, as far as the answer tells.
+    pub fn carries(&self, key: &str, issuer: &str) -> bool {
+        // Anybody can copy a marker; only Apps are bots.
+        let by_bot = self.user.as_ref().is_some_and(Account::is_bot);
+        by_bot
+            && self.performed_via_github_app.as_ref().is_none_or(|app| app.is(issuer))
+            && self.body.as_deref().and_then(key_in_body) == Some(key)
+    }
 }
 
 /// An App, as a check run names it.
@@ -253,6 +325,18 @@ pub struct CheckRun {
 pub struct AppName {
     pub id: Option<u64>,
     pub client_id: Option<String>,
+    pub slug: Option<String>,
+}
+
+impl AppName {
+    /// Whether it is the App of this id or client id, as far as the answer tells.
+    pub fn is(&self, issuer: &str) -> bool {
+        match (self.id, &self.client_id) {
+            (Some(id), _) if issuer.bytes().all(|byte| byte.is_ascii_digit()) => id.to_string() == issuer,
+            (_, Some(client_id)) => client_id == issuer,
+            (_, None) => true,
+        }
+    }
 }
 
 /// The output of a check run.

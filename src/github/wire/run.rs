@@ -21,6 +21,10 @@ pub struct Run {
 }
 
 impl Run {
+    /// Whether it waits at a deployment protection rule.
+    pub fn waits(&self) -> bool {
+        self.status.as_deref() == Some("waiting")
+    }
     /// The run in the domain's words.
     pub fn snapshot(self) -> RunSnapshot {
         RunSnapshot {
@@ -70,10 +74,7 @@ pub fn service_in_title(title: &str, repo: &RepoName) -> Option<ServiceName> {
             let number = rest[end + mark.len()..].split(|c: char| !c.is_ascii_digit()).next()?;
             let after = &rest[end + mark.len() + number.len()..];
             let service = &rest[..end];
-            let good = !number.is_empty()
-                && (after.starts_with('/') || ends_word(after))
-                && (1..=100).contains(&service.len())
-                && !service.contains(|c: char| c == '/' || c.is_control());
+            let good = !number.is_empty() && (after.starts_with('/') || ends_word(after)) && is_service_name(service);
             good.then(|| ServiceName::new(service))
         })
     })

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Answer, Call, Reply, bodies};
-use crate::sandbox::model::{Annotation, CheckAction, CheckRunWish, OutputWish, Refusal};
+use crate::sandbox::model::{Annotation, CheckAction, CheckRun, CheckRunWish, CommitStatusWish, OutputWish, Refusal};
 
 fn annotation(value: &Value) -> Result<Annotation, Refusal> {
     let number = |field: &str| -> Result<u64, Refusal> {
@@ -75,6 +75,12 @@ pub(super) fn create(call: &mut Call<'_>) -> Answer {
 
 pub(super) fn update(call: &mut Call<'_>) -> Answer {
     let id = call.number("check_run_id")?;
+    if call.model.check_runs.get(&id).is_some_and(|run| run.other_app.is_some()) {
+        return Err(Refusal::new(
+            403,
+            "Invalid app_id `15368` - check run can only be modified by the GitHub App that created it.",
+        ));
+    }
     let wish = wish(&call.body()?)?;
     call.model.update_check_run(id, wish, call.now)?;
     shown(call, id, 200)
@@ -122,12 +128,16 @@ fn sha_of(call: &Call<'_>) -> Result<String, Refusal> {
 pub(super) fn of_ref(call: &mut Call<'_>) -> Answer {
     let sha = sha_of(call)?;
     let latest = call.query("filter") != Some("all");
-    let other_app = call.query("app_id").is_some_and(|id| id != call.model.app.id.to_string());
+    let of_app = |run: &&CheckRun| {
+        let id = if run.other_app.is_some() { 15_368 } else { call.model.app.id };
+        call.query("app_id").is_none_or(|wanted| wanted == id.to_string())
+    };
     let all = call
         .model
         .check_runs_of(&sha, latest)
         .into_iter()
-        .filter(|run| !other_app && call.query("check_name").is_none_or(|name| name == run.name))
+        .filter(of_app)
+        .filter(|run| call.query("check_name").is_none_or(|name| name == run.name))
         .filter(|run| call.query("status").is_none_or(|status| status == run.status))
         .map(|run| call.model.check_run_json(run))
         .collect();
@@ -146,17 +156,45 @@ pub(super) fn suites_of_ref(call: &mut Call<'_>) -> Answer {
     call.counted("check_suites", all)
 }
 
-/// Commit statuses: nobody makes any here, so there are none, and the state is pending as on GitHub.
+pub(super) fn create_status(call: &mut Call<'_>) -> Answer {
+    let sha = call.text("sha").to_owned();
+    let body = call.body()?;
+    let state = bodies::required_text(&body, "Status", "state")?;
+    let context = bodies::text(&body, "context")?.unwrap_or_else(|| "default".to_owned());
+    let (description, url) = (bodies::text(&body, "description")?, bodies::text(&body, "target_url")?);
+    let me = call.me();
+    let (description, target_url) = (description.as_deref(), url.as_deref());
+    let wish = CommitStatusWish { sha: &sha, context: &context, state: &state, description, target_url };
+    let id = call.model.set_status(&wish, &me, call.now)?;
+    let status = call.model.statuses.get(&id).ok_or_else(Refusal::not_found)?;
+    Ok(Reply::json(201, call.model.status_json(status)))
+}
+
+/// The newest status of each context, and what they come to: without any, the state is pending.
 pub(super) fn combined_status(call: &mut Call<'_>) -> Answer {
     let sha = sha_of(call)?;
     let commit_url = call.model.repository_url(&format!("/commits/{sha}"));
-    Ok(Reply::ok(json!({
-        "state": "pending",
-        "statuses": [],
+    let newest = call.model.newest_statuses(&sha);
+    let any = |states: &[&str]| newest.iter().any(|status| states.contains(&status.state.as_str()));
+    let state = if any(&["error", "failure"]) {
+        "failure"
+    } else if newest.is_empty() || any(&["pending"]) {
+        "pending"
+    } else {
+        "success"
+    };
+    let total = newest.len();
+    let (page, headers) = call.page(newest);
+    let statuses: Vec<Value> = page.into_iter().map(|status| call.model.simple_status_json(status)).collect();
+    let mut reply = Reply::ok(json!({
+        "state": state,
+        "statuses": statuses,
         "sha": sha,
-        "total_count": 0,
+        "total_count": total,
         "repository": call.model.repository_brief_json(),
         "commit_url": commit_url,
         "url": format!("{commit_url}/status"),
-    })))
+    }));
+    reply.headers = headers;
+    Ok(reply)
 }

@@ -24,6 +24,51 @@ pub(super) fn create(call: &mut Call<'_>) -> Answer {
     Ok(Reply::json(201, call.model.issue_json(number)))
 }
 
+/// Issues and pull requests, as GitHub lists them together.
+pub(super) fn list(call: &mut Call<'_>) -> Answer {
+    let since = match call.query("since") {
+        None => i64::MIN,
+        Some(text) => {
+            text.parse::<jiff::Timestamp>().map_err(|_| Refusal::invalid("Issue", "since", "invalid"))?.as_millisecond()
+        }
+    };
+    let state = call.query("state").unwrap_or("open");
+    let fits = |open: bool, author: &str, updated_at: i64| {
+        (state == "all" || (state == "open") == open)
+            && call.query("creator").is_none_or(|creator| creator.eq_ignore_ascii_case(author))
+            && updated_at.div_euclid(1000) >= since.div_euclid(1000)
+    };
+    let issues = call.model.listed_issues(call.now).into_iter();
+    let issues = issues.filter(|issue| fits(issue.closed_at.is_none(), &issue.author, issue.updated_at));
+    let pulls = call.model.pulls.values().filter(|pull| fits(pull.is_open(), &pull.author, pull.updated_at));
+    let by_update = call.query("sort") == Some("updated");
+    let mut found: Vec<(i64, u64)> = issues
+        .map(|issue| (if by_update { issue.updated_at } else { issue.created_at }, issue.number))
+        .chain(pulls.map(|pull| (if by_update { pull.updated_at } else { pull.created_at }, pull.number)))
+        .collect();
+    found.sort_unstable();
+    if call.query("direction") != Some("asc") {
+        found.reverse();
+    }
+    let all = found.into_iter().map(|(_, number)| call.model.issue_json(number)).collect();
+    call.listed(all)
+}
+
+pub(super) fn update(call: &mut Call<'_>) -> Answer {
+    let number = call.number("issue_number")?;
+    if !call.model.issues.contains_key(&number) {
+        return Err(Refusal::not_found());
+    }
+    let me = call.me();
+    match bodies::text(&call.body()?, "state")?.as_deref() {
+        Some("closed") => call.model.close_issue(number, &me, call.now)?,
+        Some("open") => call.model.reopen_issue(number, &me, call.now)?,
+        Some(_) => return Err(Refusal::invalid("Issue", "state", "invalid")),
+        None => {}
+    }
+    Ok(Reply::ok(call.model.issue_json(number)))
+}
+
 pub(super) fn get(call: &mut Call<'_>) -> Answer {
     let number = known(call)?;
     Ok(Reply::ok(call.model.issue_json(number)))

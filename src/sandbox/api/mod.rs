@@ -8,6 +8,7 @@ mod app;
 mod bodies;
 mod checks;
 mod deployments;
+mod graphql;
 mod issues;
 mod pulls;
 mod repository;
@@ -132,7 +133,10 @@ const ROUTES: &[Route] = &[
     route("GET", "/repos/{owner}/{repo}/check-runs/{check_run_id}", "checks:read", checks::get),
     route("PATCH", "/repos/{owner}/{repo}/check-runs/{check_run_id}", "checks:write", checks::update),
     route("GET", "/repos/{owner}/{repo}/check-runs/{check_run_id}/annotations", "checks:read", checks::annotations),
+    route("POST", "/repos/{owner}/{repo}/statuses/{sha}", "statuses:write", checks::create_status),
+    route("GET", "/repos/{owner}/{repo}/issues", "issues:read", issues::list),
     route("POST", "/repos/{owner}/{repo}/issues", "issues:write", issues::create),
+    route("PATCH", "/repos/{owner}/{repo}/issues/{issue_number}", "issues:write", issues::update),
     route("GET", "/repos/{owner}/{repo}/issues/{issue_number}", "issues:read", issues::get),
     route("GET", "/repos/{owner}/{repo}/issues/{issue_number}/comments", "pull_requests:read", issues::comments),
     route(
@@ -188,6 +192,7 @@ const ROUTES: &[Route] = &[
     route("GET", "/repos/{owner}/{repo}/actions/workflows/{workflow_id}", "actions:read", runs::workflow),
     route("POST", "/repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches", "actions:write", runs::dispatch),
     route("GET", "/repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs", "actions:read", runs::of_workflow),
+    route("GET", "/repos/{owner}/{repo}/actions/artifacts", "actions:read", runs::artifacts),
     route("GET", "/repos/{owner}/{repo}/actions/runs", "actions:read", runs::list),
     route("GET", "/repos/{owner}/{repo}/actions/runs/{run_id}", "actions:read", runs::get),
     route("POST", "/repos/{owner}/{repo}/actions/runs/{run_id}/cancel", "actions:write", runs::cancel),
@@ -197,6 +202,7 @@ const ROUTES: &[Route] = &[
         "deployments:write",
         runs::protection_rule,
     ),
+    route("POST", "/graphql", "pull_requests:read", graphql::answer),
 ];
 
 /// One request being answered.
@@ -401,6 +407,14 @@ impl Call<'_> {
         } else {
             Err(Refusal::new(403, "Resource not accessible by integration"))
         }
+    }
+
+    /// Whether the token that asks may do this.
+    fn holds(&self, name: &str, level: &str) -> bool {
+        let header = self.request.authorization.as_deref().unwrap_or_default();
+        let token = header.split_once(' ').and_then(|(_, token)| self.model.tokens.get(token));
+        let held = token.and_then(|token| token.permissions.get(name)).map(String::as_str);
+        held == Some(level) || (level == "read" && held == Some("write"))
     }
 
     fn text(&self, name: &str) -> &str {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Answer, Call, Reply, bodies};
-use crate::sandbox::model::{Refusal, Run, plain};
+use crate::sandbox::model::{Run, plain};
 
 pub(super) fn workflows(call: &mut Call<'_>) -> Answer {
     let found = call.model.workflows();
@@ -57,8 +57,7 @@ fn listed(call: &mut Call<'_>, workflow: Option<u64>) -> Answer {
                 && fits("actor", &run.actor)
         })
         .filter(|run| {
-            call.query("status")
-                .is_none_or(|wanted| wanted == run.state.status() || Some(wanted) == run.state.conclusion())
+            call.query("status").is_none_or(|wanted| wanted == run.status() || Some(wanted) == run.state.conclusion())
         })
         .filter(|run| call.query("created").is_none_or(|range| was_created_in(run.created_at, range)))
         // GitHub shows at most 1,000 runs of a search.
@@ -93,22 +92,21 @@ pub(super) fn cancel(call: &mut Call<'_>) -> Answer {
     Ok(Reply::json(202, json!({})))
 }
 
-/// Takes what a deployment protection rule says of a run; the run is not held by it here.
+/// Takes what a deployment protection rule says of a run that waits for it.
 pub(super) fn protection_rule(call: &mut Call<'_>) -> Answer {
     let id = call.number("run_id")?;
-    call.model.run(id)?;
     let body = call.body()?;
-    bodies::required_text(&body, "DeploymentProtectionRule", "environment_name")?;
+    let environment = bodies::required_text(&body, "DeploymentProtectionRule", "environment_name")?;
     let state = bodies::text(&body, "state")?;
-    let comment = bodies::text(&body, "comment")?;
-    if state.as_deref().is_some_and(|state| !["approved", "rejected"].contains(&state)) {
-        return Err(Refusal::invalid("DeploymentProtectionRule", "state", "invalid"));
-    }
-    if comment.as_ref().is_some_and(|comment| comment.chars().count() > 1_024) || (state.is_none() && comment.is_none())
-    {
-        return Err(Refusal::invalid("DeploymentProtectionRule", "comment", "invalid"));
-    }
+    let comment = bodies::text(&body, "comment")?.unwrap_or_default();
+    call.model.answer_protection(id, &environment, state.as_deref(), &comment, call.now)?;
     Ok(Reply::empty(204))
+}
+
+pub(super) fn artifacts(call: &mut Call<'_>) -> Answer {
+    let found = call.model.artifacts_of(call.query("name"), call.now);
+    let all = found.into_iter().map(|artifact| call.model.artifact_json(artifact, call.now)).collect();
+    call.counted("artifacts", all)
 }
 
 /// GitHub's search ranges: `2026-01-01`, `>=T`, `>T`, `<=T`, `<T`, `A..B`, `A..*`, `*..B`.

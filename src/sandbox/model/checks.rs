@@ -37,6 +37,8 @@ pub struct CheckRun {
     pub id: u64,
     pub suite: u64,
     pub head_sha: String,
+    /// Slug of another App that made it, for instance `github-actions`.
+    pub other_app: Option<String>,
     pub name: String,
     pub external_id: Option<String>,
     pub details_url: Option<String>,
@@ -176,6 +178,11 @@ impl Model {
 
     /// Creates a check run.
     pub fn create_check_run(&mut self, wish: CheckRunWish, now: i64) -> Result<u64, Refusal> {
+        self.create_check_run_of(None, wish, now)
+    }
+
+    /// Another App creates a check run; `slug` is for instance `github-actions`.
+    pub fn create_check_run_of(&mut self, slug: Option<&str>, wish: CheckRunWish, now: i64) -> Result<u64, Refusal> {
         wish.check()?;
         let (Some(name), Some(sha)) = (wish.name.clone(), wish.head_sha.clone()) else {
             return Err(Refusal::new(422, "Invalid request.\n\n\"name\", \"head_sha\" weren't supplied."));
@@ -189,6 +196,7 @@ impl Model {
             id,
             suite,
             head_sha: sha,
+            other_app: slug.map(str::to_owned),
             name,
             external_id: None,
             details_url: None,
@@ -211,6 +219,7 @@ impl Model {
         if completed {
             self.check_event(id, "completed", None, None, now);
         }
+        self.mind_queue(now);
         Ok(id)
     }
 
@@ -224,6 +233,7 @@ impl Model {
         if !was_done && is_done {
             self.check_event(id, "completed", None, None, now);
         }
+        self.mind_queue(now);
         Ok(())
     }
 
@@ -297,8 +307,8 @@ impl Model {
         let Some(run) = self.check_runs.get(&id) else {
             return;
         };
-        let sha = run.head_sha.clone();
-        let bot = self.app.bot_login();
+        let (sha, ours) = (run.head_sha.clone(), run.other_app.is_none());
+        let bot = run.other_app.as_ref().map_or_else(|| self.app.bot_login(), |slug| format!("{slug}[bot]"));
         if self.hears("check_run") {
             let mut shown = self.check_run_json(run);
             shown["check_suite"] = self.suite_brief_json(&run.head_sha);
@@ -309,18 +319,24 @@ impl Model {
             self.send("check_run", Some(action), payload, by.unwrap_or(&bot), now);
         }
         let suite_is_done = action == "completed"
+            && ours
             && self.manners.requests_suites
-            && self.check_runs_of(&sha, true).iter().all(|run| run.status == "completed" && !run.asked_again);
+            && self
+                .check_runs_of(&sha, true)
+                .iter()
+                .filter(|run| run.other_app.is_none())
+                .all(|run| run.status == "completed" && !run.asked_again);
         if suite_is_done {
             self.suite_event(&sha, "completed", &bot, now);
         }
     }
 
-    /// Check runs of a commit, newest first; only the latest of each name when `latest`.
+    /// Check runs of a commit, newest first; only the latest of each name of an App when `latest`.
     pub fn check_runs_of(&self, sha: &str, latest: bool) -> Vec<&CheckRun> {
         let mut runs: Vec<&CheckRun> = Vec::new();
         for run in self.check_runs.values().rev().filter(|run| run.head_sha == sha) {
-            if !latest || !runs.iter().any(|other| other.name == run.name) {
+            let alike = |other: &&CheckRun| other.name == run.name && other.other_app == run.other_app;
+            if !latest || !runs.iter().any(alike) {
                 runs.push(run);
             }
         }

@@ -329,6 +329,7 @@ impl Model {
                 author: pull.author.clone(),
                 labels: pull.labels.clone(),
                 created_at: pull.created_at,
+                updated_at: pull.updated_at,
                 closed_at: match pull.state {
                     PullState::Open => None,
                     PullState::Closed { at } | PullState::Merged { at, .. } => Some(at),
@@ -340,6 +341,7 @@ impl Model {
         let url = self.repository_url(&format!("/issues/{number}"));
         let kind = if pull.is_some() { "pull" } else { "issues" };
         let html = self.page_url(&format!("/{kind}/{number}"));
+        let by_app = made.author == self.app.bot_login();
         let mut shown = json!({
             "id": made.id,
             "node_id": node(if pull.is_some() { "PR" } else { "I" }, made.id),
@@ -362,11 +364,11 @@ impl Model {
             "milestone": Value::Null,
             "comments": self.comments.values().filter(|comment| comment.number == number).count(),
             "created_at": rfc3339(made.created_at),
-            "updated_at": rfc3339(made.closed_at.unwrap_or(made.created_at)),
+            "updated_at": rfc3339(made.updated_at),
             "closed_at": time_or_null(made.closed_at),
             "author_association": self.association(&made.author),
             "body": text_or_null(made.body.as_deref()),
-            "performed_via_github_app": Value::Null,
+            "performed_via_github_app": if by_app { self.app_json() } else { Value::Null },
             "reactions": {
                 "url": format!("{url}/reactions"), "total_count": 0, "+1": 0, "-1": 0, "laugh": 0, "confused": 0,
                 "heart": 0, "hooray": 0, "rocket": 0, "eyes": 0,

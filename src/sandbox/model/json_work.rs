@@ -24,6 +24,7 @@ impl Model {
     pub(super) fn suite_brief_json(&self, sha: &str) -> Value {
         let (id, created_at) = self.suites.get(sha).copied().unwrap_or((0, 0));
         let runs = self.check_runs_of(sha, true);
+        let runs: Vec<&CheckRun> = runs.into_iter().filter(|run| run.other_app.is_none()).collect();
         let done = !runs.is_empty() && runs.iter().all(|run| run.status == "completed" && !run.asked_again);
         let failed = runs
             .iter()
@@ -73,7 +74,7 @@ impl Model {
                 "annotations_url": format!("{url}/annotations"),
             },
             "check_suite": { "id": run.suite },
-            "app": self.app_json(),
+            "app": self.app_json_of(run.other_app.as_deref()),
             "pull_requests": self.pulls_of_sha_json(&run.head_sha),
         })
     }
@@ -185,7 +186,7 @@ impl Model {
             "run_attempt": 1,
             "display_title": run.display_title,
             "event": run.event,
-            "status": run.state.status(),
+            "status": run.status(),
             "conclusion": text_or_null(run.state.conclusion()),
             "workflow_id": run.workflow_id,
             "check_suite_id": run.id + 900_000,

@@ -5,6 +5,7 @@
 //! time comes in as `now` (milliseconds since 1970), ids come from counters, and everything is kept
 //! in order, so the same calls always give the same answers.
 
+mod artifacts;
 mod checks;
 mod deployments;
 mod hooks;
@@ -12,17 +13,26 @@ mod json;
 mod json_pulls;
 mod json_work;
 mod people;
+mod protection;
 mod pulls;
+mod queue;
+mod reverts;
 mod runs;
+mod statuses;
 mod talk;
 
+pub use artifacts::Artifact;
 pub use checks::{Annotation, CheckAction, CheckRun, CheckRunWish, OutputWish};
 pub use deployments::{Created, Deployment, DeploymentStatus, DeploymentWish, Environment, StatusWish};
 pub use hooks::{Delivery, DeliveryResult, OutgoingEvent};
-pub use json::{encoded, encoded_path, rfc3339, text_or_null};
+pub use json::{encoded, encoded_path, node, rfc3339, text_or_null};
 pub use people::{Kind, Permission, Team, User};
+pub use protection::ProtectionWord;
 pub use pulls::{PULL_COMMITS_MAX, PULL_FILES_MAX, Pull, PullEdit, PullState, PullWish};
+pub use queue::{Group, QueueEntry};
+pub use reverts::RevertWish;
 pub use runs::{Dispatch, Run, RunState, RunTimes, Workflow, plain};
+pub use statuses::{CommitStatus, CommitStatusWish};
 pub use talk::{Comment, Issue, Label, Reaction, Review};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -222,6 +232,14 @@ pub struct Model {
     pub tokens: BTreeMap<String, Token>,
     pub deliveries: BTreeMap<u64, Delivery>,
     pub waiting_pulls: Vec<WaitingPull>,
+    pub statuses: BTreeMap<u64, CommitStatus>,
+    pub artifacts: BTreeMap<u64, Artifact>,
+    /// In the order in which they will be merged.
+    pub queue: Vec<QueueEntry>,
+    /// Check runs or statuses that must pass on a group of the merge queue.
+    pub required_checks: BTreeSet<String>,
+    /// Environments with a custom protection rule, in lower case.
+    pub protected: BTreeSet<String>,
     outgoing: Vec<OutgoingEvent>,
     last_id: u64,
     last_number: u64,
@@ -290,6 +308,11 @@ impl Model {
             tokens: BTreeMap::new(),
             deliveries: BTreeMap::new(),
             waiting_pulls: Vec::new(),
+            statuses: BTreeMap::new(),
+            artifacts: BTreeMap::new(),
+            queue: Vec::new(),
+            required_checks: BTreeSet::new(),
+            protected: BTreeSet::new(),
             outgoing: Vec::new(),
             last_id: 1_000,
             last_number: 0,
@@ -312,9 +335,10 @@ impl Model {
             ("environments", "read"),
             ("issues", "write"),
             ("members", "read"),
+            ("merge_queues", "read"),
             ("metadata", "read"),
             ("pull_requests", "write"),
-            ("statuses", "read"),
+            ("statuses", "write"),
         ] {
             self.app.permissions.insert(name.to_owned(), level.to_owned());
         }
@@ -322,8 +346,11 @@ impl Model {
             "check_run",
             "check_suite",
             "deployment",
+            "deployment_protection_rule",
             "deployment_status",
             "issue_comment",
+            "issues",
+            "merge_group",
             "pull_request",
             "pull_request_review",
             "push",

@@ -184,6 +184,7 @@ impl Model {
             self.pull_event(number, "synchronize", json!({ "before": before, "after": after }), by, now);
         }
         self.request_suite(after, by, now);
+        self.queue_hears_push(branch, after, by, now);
     }
 
     fn push_event(&mut self, branch: &str, before: Option<&str>, after: &str, by: &str, now: i64) {
@@ -341,6 +342,7 @@ impl Model {
         if pull.is_open() {
             pull.state = PullState::Closed { at: now };
             pull.updated_at = now;
+            self.leave_queue(number, "MANUAL", by, now);
             self.pull_event(number, "closed", json!({}), by, now);
             self.open_next_waiting(now);
         }
@@ -408,6 +410,7 @@ impl Model {
         let base_ref = pull.base_ref.clone();
         pull.state = PullState::Merged { at: now, by: by.to_owned(), sha: sha.clone() };
         pull.updated_at = now;
+        self.leave_queue(number, "ALREADY_MERGED", by, now);
         self.pull_event(number, "closed", json!({}), by, now);
         self.pushed(&base_ref, before, &sha, by, now);
         self.open_next_waiting(now);

@@ -21,6 +21,8 @@ pub struct Workflow {
     pub run_name: Option<String>,
     /// Whether it can be dispatched, and with which inputs.
     pub dispatch: Option<BTreeMap<String, WorkflowInput>>,
+    /// Environments of its jobs, as they are written.
+    pub environments: Vec<String>,
 }
 
 /// An input that a workflow declares.
@@ -74,6 +76,12 @@ pub struct Run {
     pub actor: String,
     pub inputs: BTreeMap<String, String>,
     pub state: RunState,
+    /// Environments of its jobs.
+    pub environments: Vec<String>,
+    /// The environment at whose protection rule it waits.
+    pub waits_for: Option<String>,
+    /// What the App said where it waited.
+    pub protection: Vec<super::ProtectionWord>,
     /// It will fail when it ends.
     pub fails: bool,
     pub cancel_wanted: bool,
@@ -81,6 +89,13 @@ pub struct Run {
     pub output: String,
     pub created_at: i64,
     pub updated_at: i64,
+}
+
+impl Run {
+    /// GitHub's `status`.
+    pub fn status(&self) -> &'static str {
+        if self.waits_for.is_some() { "waiting" } else { self.state.status() }
+    }
 }
 
 /// How long runs take.
@@ -112,6 +127,7 @@ struct WorkflowFile {
     #[serde(rename = "run-name")]
     run_name: Option<String>,
     on: Option<Value>,
+    jobs: Option<Value>,
 }
 
 impl Model {
@@ -156,6 +172,7 @@ impl Model {
             path: path.to_owned(),
             run_name: file.run_name,
             dispatch: file.on.as_ref().and_then(dispatch_inputs),
+            environments: file.jobs.as_ref().map(environments).unwrap_or_default(),
         };
         self.workflows_read.insert(key, workflow.clone());
         Some(workflow)
@@ -239,6 +256,9 @@ impl Model {
             workflow_path: workflow.path,
             workflow_name: workflow.name,
             display_title,
+            environments: workflow.environments.iter().map(|name| filled_in(name, &all, short)).collect(),
+            waits_for: None,
+            protection: Vec::new(),
             event: "workflow_dispatch".to_owned(),
             head_branch: short.to_owned(),
             head_sha: sha,
@@ -288,7 +308,7 @@ impl Model {
     fn next_step(&self, run: &Run) -> Option<i64> {
         match run.state {
             RunState::Queued if run.cancel_wanted => Some(run.updated_at),
-            RunState::Queued if self.run_times.held => None,
+            RunState::Queued if self.run_times.held || run.waits_for.is_some() => None,
             RunState::Queued => Some(run.created_at + self.run_times.queued_ms),
             RunState::InProgress { .. } if self.run_times.finished_by_hand => None,
             RunState::InProgress { .. } if run.cancel_wanted => Some(run.updated_at),
@@ -302,11 +322,7 @@ impl Model {
             return;
         };
         match run.state {
-            RunState::Queued if !run.cancel_wanted => {
-                run.state = RunState::InProgress { since: now };
-                run.updated_at = now;
-                self.run_event(id, "in_progress", now);
-            }
+            RunState::Queued if !run.cancel_wanted => self.start_run(id, now),
             RunState::Queued | RunState::InProgress { .. } => {
                 let conclusion = if run.cancel_wanted {
                     "cancelled"
@@ -337,6 +353,7 @@ impl Model {
             conclusion
         };
         run.state = RunState::Completed { at: now, conclusion: conclusion.to_owned() };
+        run.waits_for = None;
         if !output.is_empty() {
             run.output = output.to_owned();
         }
@@ -361,7 +378,7 @@ impl Model {
         Ok(())
     }
 
-    fn run_event(&mut self, id: u64, action: &str, now: i64) {
+    pub(super) fn run_event(&mut self, id: u64, action: &str, now: i64) {
         let Some(run) = self.runs.get(&id).filter(|_| self.hears("workflow_run")) else {
             return;
         };
@@ -389,6 +406,16 @@ fn dispatch_inputs(on: &Value) -> Option<BTreeMap<String, WorkflowInput>> {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
+}
+
+/// The environments that jobs name, in the order of the jobs.
+fn environments(jobs: &Value) -> Vec<String> {
+    let jobs = jobs.as_object().into_iter().flatten();
+    let named = jobs.filter_map(|(_, job)| {
+        let environment = job.get("environment")?;
+        environment.as_str().or_else(|| environment.get("name")?.as_str()).map(str::to_owned)
+    });
+    named.collect()
 }
 
 /// A YAML scalar as an input's text.

@@ -64,6 +64,7 @@ pub struct Issue {
     pub author: String,
     pub labels: BTreeSet<String>,
     pub created_at: i64,
+    pub updated_at: i64,
     pub closed_at: Option<i64>,
 }
 
@@ -100,6 +101,7 @@ impl Model {
         let comment =
             Comment { id, number, author: author.to_owned(), body: body.to_owned(), created_at: now, updated_at: now };
         self.comments.insert(id, comment);
+        self.touch(number, now);
         self.comment_event(id, "created", json!({}), author, now);
         Ok(id)
     }
@@ -113,6 +115,8 @@ impl Model {
         }
         let from = std::mem::replace(&mut comment.body, body.to_owned());
         comment.updated_at = now;
+        let number = comment.number;
+        self.touch(number, now);
         self.comment_event(id, "edited", json!({ "changes": { "body": { "from": from } } }), by, now);
         Ok(())
     }
@@ -191,6 +195,7 @@ impl Model {
         shown["state"] = json!(state.to_lowercase());
         shown["updated_at"] = json!(super::rfc3339(now));
         self.reviews.insert(id, review);
+        self.touch(number, now);
         let pull = self.pull(number)?;
         let payload = object([("review", shown), ("pull_request", self.payload_pull_simple_json(pull))]);
         self.send("pull_request_review", Some("submitted"), payload, author, now);
@@ -266,12 +271,57 @@ impl Model {
             author: author.to_owned(),
             labels: BTreeSet::new(),
             created_at: now,
+            updated_at: now,
             closed_at: None,
         };
         self.issues.insert(number, issue);
         for label in labels {
             self.label(number, label, author, now)?;
         }
+        self.issue_event(number, "opened", author, now);
         Ok(number)
+    }
+
+    /// Closes an issue.
+    pub fn close_issue(&mut self, number: u64, by: &str, now: i64) -> Result<(), Refusal> {
+        self.set_issue_open(number, false, by, now)
+    }
+
+    /// Opens an issue again.
+    pub fn reopen_issue(&mut self, number: u64, by: &str, now: i64) -> Result<(), Refusal> {
+        self.set_issue_open(number, true, by, now)
+    }
+
+    fn set_issue_open(&mut self, number: u64, open: bool, by: &str, now: i64) -> Result<(), Refusal> {
+        let issue = self.issues.get_mut(&number).ok_or_else(Refusal::not_found)?;
+        if issue.closed_at.is_none() == open {
+            return Ok(());
+        }
+        issue.closed_at = (!open).then_some(now);
+        issue.updated_at = now;
+        self.issue_event(number, if open { "reopened" } else { "closed" }, by, now);
+        Ok(())
+    }
+
+    /// Issues as a list shows them at `now`, newest first.
+    pub fn listed_issues(&self, now: i64) -> Vec<&Issue> {
+        self.issues.values().rev().filter(|issue| issue.created_at + self.manners.list_lag_ms <= now).collect()
+    }
+
+    fn issue_event(&mut self, number: u64, action: &str, by: &str, now: i64) {
+        if self.hears("issues") {
+            let payload = object([("issue", self.issue_json(number))]);
+            self.send("issues", Some(action), payload, by, now);
+        }
+    }
+
+    /// Whatever people say on an issue or pull request changes it.
+    fn touch(&mut self, number: u64, now: i64) {
+        if let Some(pull) = self.pulls.get_mut(&number) {
+            pull.updated_at = now;
+        }
+        if let Some(issue) = self.issues.get_mut(&number) {
+            issue.updated_at = now;
+        }
     }
 }

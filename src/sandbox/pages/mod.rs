@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Response, StatusCode};
 
 use super::history::MergeMethod;
-use super::model::{Model, PullWish, Refusal, encoded};
+use super::model::{CommitStatusWish, Model, PullWish, Refusal, RevertWish, encoded};
 use super::{Shared, api, server};
 
 const STYLE: &str = include_str!("../../../templates/sandbox/style.css");
@@ -90,26 +90,29 @@ fn shown(
     let number = |text: &str| text.parse::<u64>().map_err(|_| Refusal::not_found());
     let html = match parts {
         [""] | ["pulls"] => views::home(model, site, now),
+        ["issues", n] if model.issues.contains_key(&number(n)?) => views::issue(model, site, number(n)?, now)?,
         ["pull" | "issues", n] => views::pull(model, site, number(n)?, now)?,
         ["actions"] => views::actions(model, site, now),
         ["actions", "runs", id] => views::run(model, site, number(id)?, now)?,
         ["deployments"] => views::environments(model, site, now),
         ["deliveries"] => views::deliveries(model, site, hook, now),
         ["commit", sha] => views::commit(model, site, sha, now)?,
-        ["runs", id] => return Ok(Shown::Elsewhere(check_page(model, number(id)?)?)),
+        ["runs", id] => return Ok(Shown::Elsewhere(check_page(model, number(id)?, None)?)),
         ["blob" | "raw", rest @ ..] => return Ok(Shown::Plain(file_text(model, rest)?)),
         _ => return Err(Refusal::new(404, "There is no such page.")),
     };
     html.map(Shown::Page).map_err(|error| Refusal::new(500, error.to_string()))
 }
 
-fn check_page(model: &Model, id: u64) -> Result<String, Refusal> {
+/// The page that a check run is on, for somebody who acts as `login`.
+fn check_page(model: &Model, id: u64, login: Option<&str>) -> Result<String, Refusal> {
     let run = model.check_runs.get(&id).ok_or_else(Refusal::not_found)?;
     let pull = model.pulls.values().rev().find(|pull| pull.head_sha == run.head_sha);
     let base = model.repository.full_name();
+    let chosen = login.map(|login| format!("?as={}", encoded(login))).unwrap_or_default();
     Ok(match pull {
-        Some(pull) => format!("/{base}/pull/{}#check-{id}", pull.number),
-        None => format!("/{base}/commit/{}", run.head_sha),
+        Some(pull) => format!("/{base}/pull/{}{chosen}#check-{id}", pull.number),
+        None => format!("/{base}/commit/{}{chosen}#check-{id}", run.head_sha),
     })
 }
 
@@ -175,6 +178,19 @@ fn pressed(model: &mut Model, parts: &[&str], form: &Form, now: i64) -> Result<S
                     let method = if form.text("method") == "squash" { MergeMethod::Squash } else { MergeMethod::Merge };
                     model.merge_pull(n, method, None, None, &login, now)?;
                 }
+                "enqueue" => {
+                    needs_write(model, &login)?;
+                    model.enqueue(n, &login, now)?;
+                }
+                "dequeue" => {
+                    needs_write(model, &login)?;
+                    model.dequeue(n, &login, now)?;
+                }
+                "revert" => {
+                    needs_write(model, &login)?;
+                    let made = model.revert_pull(n, &RevertWish::default(), &login, now)?;
+                    return Ok(format!("{base}/pull/{made}?as={}", encoded(&login)));
+                }
                 "close" => model.close_pull(n, &login, now)?,
                 "reopen" => model.reopen_pull(n, &login, now)?,
                 "draft" => {
@@ -200,7 +216,37 @@ fn pressed(model: &mut Model, parts: &[&str], form: &Form, now: i64) -> Result<S
                 "action" => model.request_action(id, form.text("identifier"), &login, now)?,
                 _ => return Err(Refusal::not_found()),
             }
-            check_page(model, id)
+            check_page(model, id, Some(&login))
+        }
+        ["issues", n, what] => {
+            let n = number(n)?;
+            let login = person(model)?;
+            match *what {
+                "close" => model.close_issue(n, &login, now)?,
+                "reopen" => model.reopen_issue(n, &login, now)?,
+                "comment" => {
+                    model.comment(n, &login, &form.text("body").replace("\r\n", "\n"), now)?;
+                }
+                _ => return Err(Refusal::not_found()),
+            }
+            Ok(format!("{base}/issues/{n}?as={}", encoded(&login)))
+        }
+        ["commit", sha, "status"] => {
+            let login = person(model)?;
+            needs_write(model, &login)?;
+            let (context, state) = (form.text("context"), form.text("state"));
+            let wish = CommitStatusWish { sha, context, state, ..CommitStatusWish::default() };
+            model.set_status(&wish, &login, now)?;
+            Ok(format!("{base}/commit/{sha}?as={}", encoded(&login)))
+        }
+        ["deployments", "protect"] => {
+            let name = form.text("environment");
+            if !model.environments.contains_key(&name.to_lowercase()) {
+                return Err(Refusal::not_found());
+            }
+            let protected = model.protected.contains(&name.to_lowercase());
+            model.protect_environment(name, !protected, now);
+            Ok(format!("{base}/deployments"))
         }
         ["actions", "failing"] => {
             let name = form.text("environment").to_owned();

@@ -7,7 +7,7 @@ use askama::Template;
 use super::markdown::rendered;
 use crate::sandbox::history::FileChange;
 use crate::sandbox::model::{
-    CheckRun, DeliveryResult, Deployment, Model, Pull, PullState, Refusal, Run, RunState, rfc3339,
+    CheckRun, Comment, DeliveryResult, Deployment, Issue, Model, Pull, PullState, Refusal, Run, RunState, rfc3339,
 };
 use crate::sandbox::seed;
 
@@ -91,6 +91,20 @@ impl PullLine {
     }
 }
 
+/// An issue as a line has it.
+fn issue_line(issue: &Issue, now: i64) -> PullLine {
+    let (state, class) = if issue.closed_at.is_none() { ("Open", "good") } else { ("Closed", "done") };
+    PullLine {
+        number: issue.number,
+        title: issue.title.clone(),
+        author: issue.author.clone(),
+        when: when(issue.created_at, now),
+        state,
+        class,
+        labels: issue.labels.iter().cloned().collect(),
+    }
+}
+
 #[derive(Template)]
 #[template(path = "sandbox/home.html")]
 struct Home {
@@ -98,6 +112,7 @@ struct Home {
     description: String,
     default_branch: String,
     pulls: Vec<PullLine>,
+    issues: Vec<PullLine>,
     waiting: usize,
     branches: Vec<String>,
 }
@@ -122,6 +137,7 @@ pub(super) fn home(model: &Model, site: Site, now: i64) -> Html {
         description: model.repository.description.clone(),
         default_branch: default.clone(),
         pulls: model.pulls.values().rev().map(|pull| PullLine::of(pull, now)).collect(),
+        issues: model.issues.values().rev().map(|issue| issue_line(issue, now)).collect(),
         waiting: model.waiting_pulls.len(),
         branches,
     }
@@ -246,6 +262,71 @@ struct CommentLine {
     html: String,
 }
 
+impl CommentLine {
+    /// Comments of an issue or pull request, oldest first.
+    fn all(model: &Model, number: u64, now: i64) -> Vec<Self> {
+        let here = model.comments.values().filter(|comment| comment.number == number);
+        here.map(|comment| Self::of(model, comment, now)).collect()
+    }
+
+    fn of(model: &Model, comment: &Comment, now: i64) -> Self {
+        let reactions = model.reactions.values().filter(|reaction| reaction.comment == comment.id);
+        Self {
+            id: comment.id,
+            author: comment.author.clone(),
+            when: when(comment.created_at, now),
+            edited: comment.updated_at != comment.created_at,
+            reactions: reactions.map(|reaction| symbol(&reaction.content)).collect::<Vec<_>>().join(" "),
+            html: rendered(&comment.body),
+        }
+    }
+}
+
+struct StatusPart {
+    context: String,
+    state: String,
+    class: &'static str,
+    description: String,
+    creator: String,
+}
+
+impl StatusPart {
+    /// The newest commit status of each context.
+    fn all(model: &Model, sha: &str) -> Vec<Self> {
+        let newest = model.newest_statuses(sha).into_iter();
+        let parts = newest.map(|status| Self {
+            context: status.context.clone(),
+            class: class_of(Some(status.state.as_str()).filter(|state| *state != "pending")),
+            state: status.state.clone(),
+            description: status.description.clone().unwrap_or_default(),
+            creator: status.creator.clone(),
+        });
+        parts.collect()
+    }
+}
+
+#[derive(Template)]
+#[template(path = "sandbox/issue.html")]
+struct IssuePage {
+    site: Site,
+    issue: PullLine,
+    description: String,
+    comments: Vec<CommentLine>,
+    open: bool,
+}
+
+pub(super) fn issue(model: &Model, site: Site, number: u64, now: i64) -> Result<Html, Refusal> {
+    let issue = model.issues.get(&number).ok_or_else(Refusal::not_found)?;
+    let page = IssuePage {
+        site,
+        issue: issue_line(issue, now),
+        description: rendered(issue.body.as_deref().unwrap_or("*No description.*")),
+        comments: CommentLine::all(model, number, now),
+        open: issue.closed_at.is_none(),
+    };
+    Ok(page.render())
+}
+
 struct ReviewLine {
     author: String,
     state: String,
@@ -266,6 +347,11 @@ struct PullPage {
     commits: Vec<CommitLine>,
     files: Vec<FileLine>,
     checks: Vec<CheckLine>,
+    statuses: Vec<StatusPart>,
+    queued: bool,
+    /// Head of its group in the merge queue.
+    group: String,
+    group_short: String,
     comments: Vec<CommentLine>,
     reviews: Vec<ReviewLine>,
     open: bool,
@@ -301,8 +387,14 @@ pub(super) fn pull(model: &Model, site: Site, number: u64, now: i64) -> Result<H
     let (commits, files) = comparison.map(|c| (c.commits, c.files)).unwrap_or_default();
     let base = model.history.branch(&pull.base_ref).unwrap_or_default();
     let conflicts = pull.is_open() && !model.history.is_mergeable(&base, &pull.head_sha);
+    let queued = model.queue.iter().find(|entry| entry.pull == number);
+    let group = queued.map(|entry| entry.group.head_sha.clone()).unwrap_or_default();
     let page = PullPage {
         site,
+        statuses: StatusPart::all(model, &pull.head_sha),
+        queued: queued.is_some(),
+        group_short: short(&group),
+        group,
         pull: PullLine::of(pull, now),
         head_ref: pull.head_ref.clone(),
         base_ref: pull.base_ref.clone(),
@@ -320,25 +412,7 @@ pub(super) fn pull(model: &Model, site: Site, number: u64, now: i64) -> Result<H
             .collect(),
         files: files.into_iter().map(FileLine::of).collect(),
         checks: model.check_runs_of(&pull.head_sha, true).into_iter().rev().map(CheckLine::of).collect(),
-        comments: model
-            .comments
-            .values()
-            .filter(|comment| comment.number == number)
-            .map(|comment| CommentLine {
-                id: comment.id,
-                author: comment.author.clone(),
-                when: when(comment.created_at, now),
-                edited: comment.updated_at != comment.created_at,
-                reactions: model
-                    .reactions
-                    .values()
-                    .filter(|r| r.comment == comment.id)
-                    .map(|r| symbol(&r.content))
-                    .collect::<Vec<_>>()
-                    .join(" "),
-                html: rendered(&comment.body),
-            })
-            .collect(),
+        comments: CommentLine::all(model, number, now),
         reviews: model
             .reviews
             .values()
@@ -386,6 +460,17 @@ struct RunLine {
     fails: bool,
     done: bool,
     output: String,
+    waits_for: Option<String>,
+    words: Vec<WordLine>,
+}
+
+/// What the App said of a run that waits.
+struct WordLine {
+    environment: String,
+    state: String,
+    class: &'static str,
+    comment: String,
+    when: String,
 }
 
 impl RunLine {
@@ -395,7 +480,7 @@ impl RunLine {
             number: run.number,
             title: run.display_title.clone(),
             workflow: run.workflow_name.clone(),
-            state: run.state.conclusion().unwrap_or(run.state.status()).replace('_', " "),
+            state: run.state.conclusion().unwrap_or(run.status()).replace('_', " "),
             class: class_of(run.state.conclusion()),
             branch: run.head_branch.clone(),
             sha: run.head_sha.clone(),
@@ -406,6 +491,22 @@ impl RunLine {
             fails: run.fails,
             done: matches!(run.state, RunState::Completed { .. }),
             output: run.output.clone(),
+            waits_for: run.waits_for.clone(),
+            words: run
+                .protection
+                .iter()
+                .map(|word| WordLine {
+                    environment: word.environment.clone(),
+                    state: word.state.clone().unwrap_or_else(|| "report".to_owned()),
+                    class: match word.state.as_deref() {
+                        Some("approved") => "good",
+                        Some(_) => "bad",
+                        None => "busy",
+                    },
+                    comment: word.comment.clone(),
+                    when: when(word.at, now),
+                })
+                .collect(),
         }
     }
 }
@@ -508,6 +609,8 @@ impl DeploymentLine {
 
 struct EnvironmentPart {
     name: String,
+    /// Whether runs wait for the App here.
+    protected: bool,
     deployments: Vec<DeploymentLine>,
 }
 
@@ -526,7 +629,11 @@ pub(super) fn environments(model: &Model, site: Site, now: i64) -> Html {
     let environments = model
         .environments
         .values()
-        .map(|environment| EnvironmentPart { name: environment.name.clone(), deployments: of(&environment.name) })
+        .map(|environment| EnvironmentPart {
+            name: environment.name.clone(),
+            protected: model.protected.contains(&environment.name.to_lowercase()),
+            deployments: of(&environment.name),
+        })
         .collect();
     Environments { site, environments }.render()
 }
@@ -587,6 +694,8 @@ struct CommitPage {
     sha: String,
     author: String,
     when: String,
+    checks: Vec<CheckLine>,
+    statuses: Vec<StatusPart>,
     files: Vec<FileLine>,
 }
 
@@ -599,6 +708,8 @@ pub(super) fn commit(model: &Model, site: Site, name: &str, now: i64) -> Result<
         site,
         title: title.to_owned(),
         message: message.trim().to_owned(),
+        checks: model.check_runs_of(&sha, true).into_iter().rev().map(CheckLine::of).collect(),
+        statuses: StatusPart::all(model, &sha),
         sha,
         author: commit.author.name.clone(),
         when: when(commit.author.at_ms, now),

@@ -108,7 +108,7 @@ impl Clock for Hands {
 
 impl Webhooks for Hands {
     fn interpret(&self, event: &str, body: &[u8]) -> Interpretation {
-        plimsoll::github::interpret::Interpreter.interpret(event, body)
+        plimsoll::github::Interpreter::new("http://127.0.0.1", "4711").interpret(event, body)
     }
 }
 

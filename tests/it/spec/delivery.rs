@@ -54,7 +54,7 @@ async fn a_failed_production_run_leads_back_to_the_last_good_commit_with_a_hold(
     let comment = town.comments(second).remove(0).body;
     assert!(comment.contains("failed: the workflow run failed; rolled back to release 1"), "{comment}");
     let status = town.command(second, "grace", "/plimsoll status").await;
-    assert!(status.contains("held by Plimsoll"), "{status}");
+    assert!(status.contains("`production` is held"), "{status}");
     let answer = town.command(second, "grace", "/plimsoll resume production").await;
     assert!(answer.contains("is ended"), "{answer}");
     town.looked_at_writes = true;

@@ -38,7 +38,9 @@ pub(super) fn put(
         return Err(format!("It is locked already: {}.", block_in_words(block)));
     }
     let owner = match (kind, &command.origin) {
-        (BlockKind::Hold, Origin::Comment { pull, .. }) => Owner::Pull { pull: *pull, by: by.clone() },
+        (BlockKind::Hold, Origin::Comment { pull, .. }) if command.pull_open => {
+            Owner::Pull { pull: *pull, by: by.clone() }
+        }
         (BlockKind::Hold | BlockKind::Lock | BlockKind::Freeze, _) => Owner::Person(by.clone()),
     };
     let reason = reason.map_or_else(|| format!("{by} gave no reason."), |reason| reason.to_owned());

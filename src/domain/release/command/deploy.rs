@@ -4,11 +4,12 @@
 
 use super::*;
 use crate::domain::facts::Facts;
+use crate::domain::markdown::text;
 use crate::domain::release::advance::{Wish, become_candidate, request};
 use crate::domain::release::block::hold;
 use crate::domain::release::content::is_reachable;
 use crate::domain::release::gate::{block_in_words, conditions, resume_command};
-use crate::domain::release::rollback::{Going, abort, begin, default_target};
+use crate::domain::release::rollback::{Going, abort, begin, default_target, safety};
 
 pub(super) fn deploy(
     state: &mut PipelineState,
@@ -162,7 +163,7 @@ pub(super) fn retry(
         let last = state.releases.values().rev().find(of)?;
         last.stage(name).filter(|stage| ended(stage)).map(|_| last)
     };
-    let environment = meant(state, environment, |name| newest(name).is_some(), "nothing newest has failed")?;
+    let environment = meant(state, environment, |name| newest(name).is_some(), "The newest release has not failed")?;
     let Some(failed) = newest(&environment).filter(|r| pressed.is_none_or(|number| number == r.number)) else {
         return Err(format!("A newer release came to {} meanwhile.", code(environment.as_str())));
     };
@@ -200,7 +201,7 @@ pub(super) fn cancel(
 ) -> Outcome {
     may_write(command, "cancel")?;
     let busy = |name: &EnvironmentName| state.rolling(name).is_some() || state.candidate(name).is_some();
-    let environment = meant(state, environment, busy, "nothing waits and nothing is being rolled out")?;
+    let environment = meant(state, environment, busy, "Nothing waits and nothing is being rolled out")?;
     let shown = code(environment.as_str());
     let started = state.rolling(&environment).map(|(release, stage)| {
         (release.number, release.is_rollback(), stage.rollout().map_or(now, |rollout| rollout.started_at))
@@ -283,6 +284,7 @@ pub(super) fn roll_back(
         };
         return Err(format!("There is no verified release of {shown} to go back to; {known}."));
     };
+    let warning = harm(state, &environment, now);
     let stop = Stop::RolledBack { by: command.by.clone() };
     let from = abort(state, &environment, &stop, now, said).or_else(|| state.live(&environment).map(|l| l.release));
     let reason = reason
@@ -310,8 +312,35 @@ pub(super) fn roll_back(
         None => "It starts now".to_owned(),
     };
     Ok(Answer::ForNow(format!(
-        "⏪ Release {number} takes {shown} back to {} (release {}). {starts}; {shown} is held until {resume}.",
+        "⏪ Release {number} takes {shown} back to {} (release {}). {starts}; {shown} is held until {resume}.{warning}",
         code(target.sha.short()),
         target.release
     )))
+}
+
+/// What going back does not take back of the release that runs, for the person who goes back all the same.
+fn harm(state: &PipelineState, environment: &EnvironmentName, now: Timestamp) -> String {
+    let begun = state.releases.values().rev().filter(|release| !release.is_rollback());
+    let mut begun = begun.filter_map(|release| Some((release, release.stage(environment)?)));
+    let Some((release, stage)) = begun.find(|(_, stage)| stage.deployment.is_some()) else { return String::new() };
+    let against = safety(state, release, stage, now).against;
+    let irreversible: Vec<String> = release
+        .changes
+        .iter()
+        .filter(|change| !change.irreversible.is_empty())
+        .map(|change| {
+            format!(
+                "#{} changed {}",
+                change.pull,
+                change.irreversible.iter().map(|path| code(path)).collect::<Vec<_>>().join(", ")
+            )
+        })
+        .collect();
+    if against.is_empty() && irreversible.is_empty() {
+        return String::new();
+    }
+    if irreversible.is_empty() {
+        return format!(" ⚠️ {}", text(&against.join(" ")));
+    }
+    format!(" ⚠️ This does not take everything back: {}.", irreversible.join("; "))
 }

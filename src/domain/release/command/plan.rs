@@ -23,7 +23,7 @@ pub(super) fn foresee(
         Err(refusal) => {
             return Some(Ok(Answer::Final(format!("📝 {} would be refused: {refusal}", code(verb.name())))));
         }
-        Ok(Answer::Status) => "it would show the status".to_owned(),
+        Ok(Answer::Status | Answer::Why { .. }) => "What it shows changes nothing; it needs no plan.".to_owned(),
         Ok(Answer::ForNow(text) | Answer::Final(text)) => text,
     };
     settle(&mut copy, now, &mut unsaid);

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 /// From format 1: one hold an environment, approvals inside the waiting phase, a rollout stopped by a person only.
 ///
 /// Total: what is not as format 1 wrote it is left alone, and reading it then says what is wrong.
-pub fn from_1(state: &mut Map<String, Value>) {
+pub(super) fn from_1(state: &mut Map<String, Value>) {
     let mut blocks = Vec::new();
     for environment in list(state.get_mut("environments")) {
         let name = environment.get("name").cloned().unwrap_or_default();

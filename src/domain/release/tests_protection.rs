@@ -1,0 +1,87 @@
+//! Runs that wait at GitHub's deployment protection rule.
+
+use super::tests::*;
+use super::*;
+use crate::domain::effect::{Act, ProtectionState};
+use crate::domain::event::{Event, Signal};
+use crate::domain::facts::RunStatus;
+
+fn production() -> EnvironmentName {
+    EnvironmentName::new("production")
+}
+
+fn asks(stage: &mut Stage1, run: u64, commit: u64, alone: bool) {
+    let asked = Signal::ProtectionAsked { run: RunId(run), environment: production(), sha: sha(commit), alone };
+    stage.play(Event::Signal(asked));
+}
+
+/// Everything said to runs that wait, in order.
+fn words(stage: &Stage1) -> String {
+    let words = stage.said.acts.iter().filter_map(|(key, act)| match act {
+        Act::AnswerProtection { run, state, comment, .. } => {
+            let state = match state {
+                Some(ProtectionState::Approved) => "approved",
+                Some(ProtectionState::Rejected) => "rejected",
+                None => "report",
+            };
+            Some(format!("{run} {state} ({key}): {comment}"))
+        }
+        _ => None,
+    });
+    words.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_run_that_we_dispatched_passes() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").run(RunStatus::Succeeded);
+    stage.approve("grace");
+    stage.obey().obey();
+    let run = stage.next_id;
+    // The workflow's own commit is what GitHub names, not the one that is deployed.
+    asks(&mut stage, run, 99, false);
+    insta::assert_snapshot!(words(&stage), @"105 approved (acme/shop/api/protection-105/production/answer): Release 1 passed its gate.");
+}
+
+#[test]
+fn somebody_elses_run_waits_for_the_gate_and_hears_why() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").run(RunStatus::Succeeded);
+    asks(&mut stage, 5, 7, true);
+    insta::assert_snapshot!(words(&stage), @"5 report (acme/shop/api/protection-5/production/report-1): Release 1 waits: Waits for approval of `0000000` by members of `acme/release-managers` (0 of 1 given): `/plimsoll approve production`.");
+    stage.wait(Span::hours(1));
+    assert_eq!(words(&stage).lines().count(), 1, "the same report is not sent twice");
+    stage.approve("grace");
+    assert_eq!(words(&stage).lines().count(), 2);
+}
+
+#[test]
+fn a_run_of_a_commit_that_never_passed_is_refused_in_the_end() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").run(RunStatus::Succeeded);
+    asks(&mut stage, 5, 8, true);
+    stage.wait(Span::hours(1));
+    insta::assert_snapshot!(words(&stage), @r"
+    5 report (acme/shop/api/protection-5/production/report-1): No release of api is made of 0000000.
+    5 rejected (acme/shop/api/protection-5/production/answer): No release of api is made of 0000000.
+    ");
+    assert!(stage.state.protections.is_empty());
+}
+
+#[test]
+fn a_run_of_a_failed_release_is_refused() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").run(RunStatus::Failed);
+    asks(&mut stage, 5, 7, true);
+    insta::assert_snapshot!(words(&stage), @"5 rejected (acme/shop/api/protection-5/production/answer): Release 1 has ended without production.");
+}
+
+#[test]
+fn with_several_services_nobody_answers_for_a_stranger() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").run(RunStatus::Succeeded);
+    asks(&mut stage, 5, 7, false);
+    stage.wait(Span::hours(1));
+    assert_eq!(words(&stage), "");
+    assert!(stage.state.protections.is_empty(), "it is forgotten, so that it wakes nobody");
+}

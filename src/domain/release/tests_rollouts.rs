@@ -1,0 +1,307 @@
+//! Steps, verification, rollback and what gives way.
+
+use super::tests::*;
+use super::*;
+use crate::domain::chatops::Verb;
+use crate::domain::effect::Act;
+use crate::domain::event::{Event, Report, ReportState};
+use crate::domain::facts::RunStatus;
+use crate::domain::facts::{Fact, Need};
+use crate::domain::policy::Portion;
+use crate::domain::policy::{Demand, NoData, OnFailure, Probe, Supersede, Verification, Worse};
+use crate::domain::reading::{Reading, Series};
+
+fn production() -> EnvironmentName {
+    EnvironmentName::new("production")
+}
+
+fn with(change: impl FnOnce(&mut EnvironmentPolicy)) -> Stage1 {
+    let mut stage = Stage1::new();
+    stage.plan.pipeline.environments[1].approval = None;
+    change(&mut stage.plan.pipeline.environments[1]);
+    stage
+}
+
+fn healthz() -> Verification {
+    Verification {
+        name: "healthz".into(),
+        probe: Probe::Http { url: "https://shop.example/healthz".into(), expect: 200, json: None, latency_below: None },
+        every: Span::seconds(30),
+        successes: 2,
+        failures_allowed: 1,
+        no_data: NoData::Inconclusive,
+        dry_run: false,
+    }
+}
+
+fn answers(status: u16) -> Reading {
+    Reading::Response { status, took: Span(20), value: None }
+}
+
+fn dispatched(stage: &Stage1) -> Vec<String> {
+    let inputs = stage.said.acts.iter().filter_map(|(_, act)| match act {
+        Act::DispatchWorkflow { inputs, .. } if inputs["environment"] == "production" => {
+            Some(inputs.get("wave").unwrap_or(&inputs["percent"]).clone())
+        }
+        _ => None,
+    });
+    inputs.collect()
+}
+
+/// Ends the newest dispatch well: the outbox names a run, and the run succeeds.
+fn step(stage: &mut Stage1) {
+    stage.obey();
+    stage.end(RunStatus::Succeeded);
+}
+
+#[test]
+fn steps_by_wave_follow_one_another_and_pause_while_they_are_held() {
+    let mut stage = with(|production| {
+        let wave = |name: &str| Portion::Wave(WaveName::new(name));
+        production.rollout = vec![wave("eu-west"), wave("us-east")];
+    });
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey();
+    let hold = Verb::Hold { environment: Some(production()), service: None, lasts: None, reason: None };
+    stage.obey();
+    let run = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
+    stage.command("ada", hold);
+    stage.play(Event::RunChanged { run });
+    assert_eq!(dispatched(&stage), ["eu-west"]);
+    insta::assert_snapshot!(stage.status(), @r"
+    - `staging`: release 1 (`0000000`) is live
+    - `production`: nothing is live yet
+      - ⏸️ release 1 (`0000000`): step 1 of 2 (wave eu-west) is done; the next step waits. `production` is held: ada gave no reason. (by `ada` in #1, until that is merged or closed) `/plimsoll resume production` ends the hold.
+    - ⏸️ `production` is held: ada gave no reason. (by `ada` in #1, until that is merged or closed)
+    ");
+    stage.resume("ada");
+    assert_eq!(dispatched(&stage), ["eu-west", "us-east"]);
+}
+
+#[test]
+fn a_step_goes_on_only_after_enough_good_answers_in_a_row() {
+    let mut stage = with(|production| {
+        production.rollout = vec![Portion::Percent(25), Portion::ALL];
+        production.verify = vec![healthz()];
+    });
+    stage.readings = |_| answers(200);
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey();
+    step(&mut stage);
+    stage.wait(Span::seconds(20));
+    assert_eq!(dispatched(&stage), ["25"], "one good answer is not two");
+    stage.wait(Span::seconds(60));
+    assert_eq!(dispatched(&stage), ["25", "100"]);
+}
+
+#[test]
+fn a_verification_that_fails_at_25_percent_takes_everything_back() {
+    let mut stage = with(|production| {
+        production.rollout = vec![Portion::Percent(25), Portion::ALL];
+        production.verify = vec![healthz()];
+    });
+    stage.readings = |_| answers(200);
+    stage.merge(6, "ada").run(RunStatus::Succeeded).obey();
+    step(&mut stage);
+    stage.wait(Span::minutes(2));
+    step(&mut stage);
+    stage.wait(Span::minutes(2));
+    assert_eq!(stage.live("production"), Some(1));
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey();
+    stage.readings = |_| answers(503);
+    step(&mut stage);
+    stage.wait(Span::minutes(2));
+    insta::assert_snapshot!(stage.status(), @r"
+    - `staging`: release 2 (`0000000`) is live
+    - `production`: release 1 (`0000000`) is live
+      - 🔵 release 3 (`0000000`): is running
+    - ⏸️ `production` is held: release 2 failed: verification healthz failed: answered 503, not 200. (by Plimsoll)
+    ");
+    stage.readings = |_| answers(200);
+    stage.obey();
+    step(&mut stage);
+    stage.wait(Span::minutes(2));
+    insta::assert_snapshot!(stage.status(), @r"
+    - `staging`: release 2 (`0000000`) is live
+    - `production`: release 1 (`0000000`) is live
+    - ⏸️ `production` is held: release 2 failed: verification healthz failed: answered 503, not 200. (by Plimsoll)
+    ");
+}
+
+#[test]
+fn nobody_knowing_stops_the_rollout_until_a_person_says() {
+    let mut stage = with(|production| {
+        production.rollout = vec![Portion::Percent(25), Portion::ALL];
+        production.verify = vec![healthz()];
+    });
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey();
+    step(&mut stage);
+    stage.wait(Span::hours(5));
+    assert_eq!(dispatched(&stage), ["25"]);
+    insta::assert_snapshot!(stage.status(), @r"
+    - `staging`: release 1 (`0000000`) is live
+    - `production`: nothing is live yet
+      - 🟠 release 1 (`0000000`): step 1 of 2 (25 %) is undecided, and somebody must say: healthz: nobody was asked. `/plimsoll resume production` takes it as good, `/plimsoll rollback production` goes back.
+    ");
+    insta::assert_snapshot!(stage.resume("ada"), @"▶️ Release 1 goes on in `production`: ada takes the step as good.");
+    assert_eq!(dispatched(&stage), ["25", "100"]);
+}
+
+#[test]
+fn a_dry_run_is_asked_and_decides_nothing() {
+    let mut stage = with(|production| production.verify = vec![Verification { dry_run: true, ..healthz() }]);
+    stage.readings = |_| answers(500);
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey();
+    step(&mut stage);
+    stage.wait(Span::minutes(1));
+    assert_eq!(stage.live("production"), Some(1));
+}
+
+#[test]
+fn a_workflow_verifies_as_a_run_of_its_own() {
+    let smoke = Probe::Workflow { workflow: WorkflowFile::new("smoke.yml") };
+    let mut stage =
+        with(|production| production.verify = vec![Verification { probe: smoke, successes: 1, ..healthz() }]);
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey();
+    step(&mut stage);
+    stage.wait(Span::seconds(5));
+    let (key, _) = stage.said.acts.last().expect("a dispatch");
+    assert_eq!(key.as_str(), "acme/shop/api/release-1/production/step-1/attempt-1/verify-1/attempt-1");
+    assert_eq!(stage.live("production"), None);
+    step(&mut stage);
+    assert_eq!(stage.live("production"), Some(1));
+}
+
+#[test]
+fn worse_than_before_counts_only_beyond_part_and_minimum() {
+    let demand = Demand::NotWorse { worse: Worse::Higher, by: 0.1, at_least: 0.5 };
+    let probe = Probe::Prometheus { server: None, query: "errors".into(), over: None, demand };
+    let samples = |value: f64| Reading::Samples(vec![Series { labels: "{}".into(), samples: vec![value] }]);
+    let says = |now: f64, before: f64| {
+        let heard = verify::judged(&probe, &sha(7), &[&samples(now), &samples(before)]);
+        format!("{:?}: {}", heard.outcome, heard.says)
+    };
+    insta::assert_snapshot!(says(1.2, 1.0), @"Success: 1.2 now, 1 before the release");
+    insta::assert_snapshot!(says(10.4, 10.0), @"Success: 10.4 now, 10 before the release");
+    insta::assert_snapshot!(says(12.0, 10.0), @"Failure: 12 now, 10 before the release: worse by more than 10 % and 0.5");
+}
+
+#[test]
+fn a_rollback_is_not_made_by_itself_where_it_would_do_harm() {
+    let mut stage = with(|_| {});
+    stage.merge(6, "ada").run(RunStatus::Succeeded).run(RunStatus::Succeeded);
+    let migrates = Change { irreversible: vec!["migrations/7.sql".into()], ..change(7, "ada") };
+    stage.merge_as(migrates).run(RunStatus::Succeeded).run(RunStatus::Failed);
+    assert!(stage.state.releases.values().all(|release| !release.is_rollback()));
+    insta::assert_snapshot!(stage.status(), @r"
+    - `staging`: release 2 (`0000000`) is live
+    - `production`: release 1 (`0000000`) is live
+    - ⏸️ `production` is held: release 2 failed: the workflow run failed. It is not rolled back by itself: Pull request 7 changes migrations/7.sql: an earlier commit does not take that back. (by Plimsoll)
+    ");
+    insta::assert_snapshot!(stage.rollback("ada"), @"⏪ Release 3 takes `production` back to `0000000` (release 1). It starts now; `production` is held until `/plimsoll resume production`. ⚠️ This does not take everything back: #7 changed `migrations/7.sql`.");
+}
+
+#[test]
+fn a_rollback_needs_the_artifact_of_its_target() {
+    let mut stage = with(|_| {});
+    stage.plan.pipeline.rollback.artifact = Some("build-{sha}".into());
+    stage.merge(6, "ada").run(RunStatus::Succeeded).run(RunStatus::Succeeded);
+    stage.artifacts = false;
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey();
+    stage.wait(Span::seconds(5));
+    stage.obey();
+    stage.end(RunStatus::Failed);
+    insta::assert_snapshot!(stage.status(), @r"
+    - `staging`: release 2 (`0000000`) is live
+    - `production`: release 1 (`0000000`) is live
+    - ⏸️ `production` is held: release 2 failed: the workflow run failed. It is not rolled back by itself: The artifact build-0000000000000000000000000000000000000006 of release 1 is gone. (by Plimsoll)
+    ");
+}
+
+#[test]
+fn a_newer_release_takes_the_place_of_one_mid_rollout_only_where_the_policy_says_abort() {
+    for (supersede, live) in [(Supersede::Wait, 1), (Supersede::Abort, 2)] {
+        let mut stage = with(|production| production.supersede = supersede);
+        stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
+        let first = stage.next_id;
+        stage.merge(8, "ada").run(RunStatus::Succeeded);
+        assert_eq!(stage.state.rolling(&production()).map(|(release, _)| release.number.0), Some(live));
+        let cancelled = stage.said.acts.iter().any(|(_, act)| matches!(act, Act::CancelRun { run } if run.0 == first));
+        assert_eq!(cancelled, supersede == Supersede::Abort);
+    }
+}
+
+#[test]
+fn a_cancelled_rollout_leaves_a_hold_and_a_retry_ends_it() {
+    let mut stage = with(|production| production.on_failure = OnFailure::Hold);
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
+    let cancel = Verb::Cancel { environment: None, service: None };
+    insta::assert_snapshot!(stage.command("ada", cancel.clone()), @"⏹️ Release 1 is stopped in `production`. `production` is held, since something of it may run: `/plimsoll rollback production` brings back what was good, `/plimsoll retry production` tries again.");
+    insta::assert_snapshot!(stage.command("ada", cancel), @"⛔ Nothing waits and nothing is being rolled out in any environment of `api`. Nothing was changed.");
+    let retry = Verb::Retry { environment: None, service: None };
+    insta::assert_snapshot!(stage.command("ada", retry), @"🔁 Release 2 tries `0000000` (release 1) in `production` once more. It starts now.");
+    stage.run(RunStatus::Succeeded);
+    assert_eq!(stage.live("production"), Some(2));
+}
+
+#[test]
+fn a_promotion_takes_what_is_live_in_the_environment_before() {
+    let mut stage = Stage1::new();
+    let promote = Verb::Promote { environment: production(), service: None, reason: None };
+    insta::assert_snapshot!(stage.command("ada", promote.clone()), @"⛔ Nothing is live in `staging` yet. Nothing was changed.");
+    stage.merge(7, "ada").run(RunStatus::Succeeded);
+    insta::assert_snapshot!(stage.command("ada", promote), @"🚢 Release 2 (`0000000`) to `production`. Waits for approval of `0000000` by members of `acme/release-managers` (0 of 1 given): `/plimsoll approve production`.");
+}
+
+fn report(stage: &Stage1, state: ReportState) -> Report {
+    let (release, rolling) = stage.state.rolling(&production()).expect("a rollout");
+    let step = rolling.rollout().map_or(0, |rollout| rollout.step);
+    Report {
+        key: dispatch_key(&stage.state.repo, &stage.state.service, release.number, &production(), step),
+        run: RunId(stage.next_id),
+        environment: Some(production()),
+        workflow_sha: sha(1),
+        sha: release.sha.clone(),
+        state,
+        description: Some("smoke tests".into()),
+        at: stage.now,
+    }
+}
+
+/// Plays a report of a run that GitHub shows as being in progress.
+fn tell(stage: &mut Stage1, report: Report) {
+    let shown = run_snapshot(report.run.0, RunStatus::InProgress, report.key.as_str());
+    stage.facts.insert(Need::Run { run: report.run }, Fact::Run(shown));
+    stage.play(Event::Reported { report: Box::new(report) });
+}
+
+#[test]
+fn a_report_counts_only_when_run_environment_and_commit_match() {
+    let mut stage = with(|_| {});
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
+    let good = report(&stage, ReportState::Success);
+    for forged in [
+        Report { run: RunId(1), ..good.clone() },
+        Report { environment: Some(EnvironmentName::new("staging")), ..good.clone() },
+        Report { environment: None, ..good.clone() },
+        Report { sha: sha(8), ..good.clone() },
+        Report { key: EffectKey::new("acme/shop/api/release-2/production/step-1/attempt-1"), ..good.clone() },
+    ] {
+        tell(&mut stage, forged.clone());
+        assert_eq!(stage.live("production"), None, "{forged:?}");
+    }
+    tell(&mut stage, good);
+    stage.wait(Span::seconds(1));
+    assert_eq!(stage.live("production"), Some(1));
+}
+
+#[test]
+fn a_reported_failure_is_a_failure_at_once() {
+    let mut stage = with(|_| {});
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
+    let bad = report(&stage, ReportState::Failure);
+    tell(&mut stage, bad);
+    insta::assert_snapshot!(stage.status(), @r"
+    - `staging`: release 1 (`0000000`) is live
+    - `production`: nothing is live yet
+    - ⏸️ `production` is held: release 1 failed: the workflow run reported a failure: smoke tests. (by Plimsoll)
+    ");
+}
