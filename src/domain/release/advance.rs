@@ -38,7 +38,9 @@ pub fn take_back(state: &mut PipelineState, change: &Change, said: &mut Said) {
                 known.into_iter().find(|known| known.sha == *sha).map(|known| known.pull)
             }
         };
-        let Some(pull) = pull.filter(|pull| *pull != change.pull) else { continue };
+        // Only what came before, and what this pipeline knows, can have been taken back.
+        let brought = |pull: &PullNumber| state.releases.values().any(|r| r.changes.iter().any(|c| c.pull == *pull));
+        let Some(pull) = pull.filter(|pull| *pull < change.pull && brought(pull)) else { continue };
         said.notes.push(format!("#{} takes #{pull} back", change.pull));
         state.reverted.insert(pull, change.pull);
         // The lowest numbers are the oldest.
@@ -83,8 +85,10 @@ pub fn become_candidate(
     said: &mut Said,
 ) {
     // Somebody may have brought a newer release here meanwhile; going back is for rollbacks only.
-    let newer = state.live(name).map(|live| live.release).filter(|live| *live > number);
-    let rolling = state.rolling(name).filter(|(r, _)| !r.is_rollback()).map(|(r, _)| r.number);
+    let place = |release: &Release| content::delivery_of(state, release).unwrap_or(release.number);
+    let live = state.live(name).map(|live| state.releases.get(&live.release).map_or(live.release, place));
+    let newer = live.filter(|live| *live > number);
+    let rolling = state.rolling(name).filter(|(r, _)| !r.is_rollback()).map(|(r, _)| place(r));
     let newer = newer.or(rolling.filter(|r| *r > number));
     let delivery = state.releases.get(&number).is_some_and(|r| matches!(r.purpose, Purpose::Delivery));
     if let (Some(by), true) = (newer, delivery) {
@@ -115,6 +119,11 @@ pub fn become_candidate(
 fn replaced_by(state: &PipelineState, number: ReleaseNumber, name: &EnvironmentName) -> Vec<ReleaseNumber> {
     let Some(release) = state.releases.get(&number) else { return Vec::new() };
     let delivery = matches!(release.purpose, Purpose::Delivery);
+    if !delivery {
+        // Deliveries go their own way afterwards: nobody else would bring what they bring.
+        let asked = |r: &Release| matches!(r.purpose, Purpose::Requested { .. }) && r.number != number;
+        return state.waiting(name).into_iter().map(|(r, _)| r).filter(|r| asked(r)).map(|r| r.number).collect();
+    }
     let max = release.plan.pipeline.max_changes.filter(|_| delivery).map_or(usize::MAX, |max| max as usize);
     let mut brought = release.changes.len();
     let mut fits = true;
@@ -190,6 +199,14 @@ pub fn succeed(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut Sa
             environment.live = Some(Live { release: to, sha: sha.clone(), at: now });
         }
     }
+    // What others would go back to is another one now.
+    for release in state.releases.values_mut() {
+        for stage in release.stages.iter_mut().filter(|stage| stage.policy.name == at.environment) {
+            if matches!(stage.phase, StagePhase::Waiting { .. }) {
+                stage.known = None;
+            }
+        }
+    }
     said.notes.push(format!("release {} is live in {}", at.release, at.environment));
     said.tell(asked.as_ref(), || {
         format!("✅ Release {} (`{}`) is live in {}.", at.release, sha.short(), at.environment)
@@ -230,7 +247,12 @@ fn give_way(state: &mut PipelineState, name: &EnvironmentName, now: Timestamp, s
     };
     let Some((rolling, _)) = state.rolling(name).filter(gives_way) else { return };
     let Some((newer, stage)) = state.candidate(name) else { return };
-    let wanted = matches!(newer.purpose, Purpose::Delivery) && stage.policy.supersede == Supersede::Abort;
+    // Nobody wants the rest of what was reverted meanwhile.
+    let unwanted = content::taken_back(state, rolling, name).is_some()
+        && content::taken_back(state, newer, name).is_none()
+        && rolling.stage(name).and_then(Stage::rollout).is_some_and(|r| matches!(r.phase, StepPhase::Between { .. }));
+    let aborts = stage.policy.supersede == Supersede::Abort || unwanted;
+    let wanted = matches!(newer.purpose, Purpose::Delivery) && aborts;
     if !wanted || newer.number < rolling.number {
         return;
     }
@@ -286,7 +308,7 @@ pub fn wake_at(state: &PipelineState, now: Timestamp) -> Option<Timestamp> {
     });
     let gates = state.releases.values().flat_map(|r| &r.stages).filter(|stage| !stage.conditions.is_empty());
     let gates = gates.filter_map(|stage| gate::next_change(state, stage, now));
-    let card = turn::unknown(state).next().map(|_| now.plus(Span::seconds(1)));
+    let card = turn::next_card_look(state).map(|at| at.max(now.plus(Span::seconds(1))));
     steps
         .chain(gates)
         .chain(block::next_expiry(state))

@@ -4,8 +4,8 @@
 //! be forged. The record keeps what was genuine.
 
 use super::hands::at_once;
-use super::scene::{Press, Scene, SentReport};
 use super::scene::Sabotage;
+use super::scene::{Press, Scene, SentReport};
 use plimsoll::domain::event::{Event, Report, ReportState};
 use plimsoll::domain::ids::*;
 use plimsoll::domain::release::{StagePhase, dispatch_key, rollout};
@@ -16,8 +16,7 @@ use plimsoll::store::MemoryStore;
 pub fn arrives(scene: &mut Scene, store: &MemoryStore, at: usize) {
     let (_, subject, event) = scene.direct.remove(at);
     scene.tell(|| format!("  {subject} hears {event:?}"));
-    let arrival =
-        Arrival { subject, installation: None, event, source: Source::Operator, at: Timestamp(scene.now) };
+    let arrival = Arrival { subject, installation: None, event, source: Source::Operator, at: Timestamp(scene.now) };
     let _ = at_once(store.arrive(arrival));
     scene.changes += 1;
 }
@@ -51,7 +50,8 @@ pub fn press(scene: &mut Scene, by: &str) {
         }
     }
     let reviews = state.overrides.iter().filter(|one| one.reviewed.is_none());
-    let reviews: Vec<(String, Sha)> = reviews.map(|one| (format!("reviewed.{}", one.number), one.sha.clone())).collect();
+    let reviews: Vec<(String, Sha)> =
+        reviews.map(|one| (format!("reviewed.{}", one.number), one.sha.clone())).collect();
     if !reviews.is_empty() && scene.chance.one_in(2) {
         buttons = reviews;
     }
@@ -80,8 +80,9 @@ pub fn press(scene: &mut Scene, by: &str) {
 /// Somebody closes an issue that asks for a review.
 pub fn close_issue(scene: &mut Scene, by: &str) {
     let open = scene.model.issues.values().filter(|issue| issue.closed_at.is_none());
-    let open: Vec<(u64, String)> =
-        open.filter_map(|issue| Some((issue.number, super::acts::key_in(issue.body.as_deref()?)?.to_owned()))).collect();
+    let open: Vec<(u64, String)> = open
+        .filter_map(|issue| Some((issue.number, super::acts::key_in(issue.body.as_deref()?)?.to_owned())))
+        .collect();
     if open.is_empty() {
         return;
     }

@@ -100,7 +100,8 @@ async fn a_lock_with_an_end_ends_by_the_clock_with_nobody_calling() {
     let mut town = Town::open().await;
     town.policy(OPEN).await;
     let number = town.change("search", "ada").await;
-    let locked = town.command(number, "grace", "/plimsoll lock production --for 2h --reason \"the database moves\"").await;
+    let locked =
+        town.command(number, "grace", "/plimsoll lock production --for 2h --reason \"the database moves\"").await;
     assert!(locked.contains("🔒 `production` is locked: the database moves (by `grace`, until"), "{locked}");
     let sha = town.merged(number).await;
     assert_eq!(town.dispatched(), []);

@@ -205,7 +205,8 @@ impl Town {
     /// The card of a release of `api`: title, then summary.
     fn card(&self, sha: &str) -> String {
         let check = self.check(sha, "plimsoll/release (api)");
-        check.map_or_else(String::new, |c| format!("{}\n{}", c.title.unwrap_or_default(), c.summary.unwrap_or_default()))
+        check
+            .map_or_else(String::new, |c| format!("{}\n{}", c.title.unwrap_or_default(), c.summary.unwrap_or_default()))
     }
 
     /// Waits until the card of a release says something.

@@ -12,8 +12,10 @@ use plimsoll::domain::chatops::Verb;
 use plimsoll::domain::facts::Permission;
 use plimsoll::domain::ids::*;
 use plimsoll::domain::policy::{GateName, Requirement, Window};
-use plimsoll::domain::release::{Block, BlockKind, PipelineState, Purpose, Release, Rollout, Stage, StagePhase, StepPhase};
 use plimsoll::domain::release::eyes;
+use plimsoll::domain::release::{
+    Block, BlockKind, PipelineState, Purpose, Release, Rollout, Stage, StagePhase, StepPhase,
+};
 use plimsoll::sandbox::model::{Model, PullState};
 use std::collections::BTreeSet;
 
@@ -90,9 +92,9 @@ pub fn reasons(
             BlockKind::Freeze => GateName::Freeze,
         };
         let over = block.until.is_some_and(|until| until <= now);
-        let mends = block.culprit.is_some_and(|culprit| {
-            brings_revert(scene, &brought(state, release, name), |pull| pull == culprit.0)
-        });
+        let mends = block
+            .culprit
+            .is_some_and(|culprit| brings_revert(scene, &brought(state, release, name), |pull| pull == culprit.0));
         if means(block.environment.as_ref(), name) && !over && !mends {
             found.push((gate, format!("{block:?}")));
         }

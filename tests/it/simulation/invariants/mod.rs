@@ -35,8 +35,7 @@ pub const UNDECIDED_WAITS: &str = "an undecided verification never goes on witho
 pub const FOUR_EYES: &str =
     "a protected environment never starts without enough approvals by people with no hand in it";
 pub const ONLY_MERGED: &str = "only what the default branch contains is deployed by automation";
-pub const NOTHING_STARTS_HELD: &str =
-    "nothing starts in a locked, held or frozen environment or outside its windows, but rollbacks and what was overridden";
+pub const NOTHING_STARTS_HELD: &str = "nothing starts in a locked, held or frozen environment or outside its windows, but rollbacks and what was overridden";
 pub const BLOCKS_END: &str = "a block that had an end keeps nothing after its end";
 pub const QUEUE_GOES_ON: &str = "what waits goes on by itself when nothing keeps it any more";
 pub const PEOPLE_END_HOLDS: &str = "only a person ends a hold: automation does not undo a rollback";
@@ -46,7 +45,8 @@ pub const BACK_ONLY_SAFE: &str =
     "automation never goes back past what cannot be taken back, to what is gone, or to what is too old";
 pub const REVERTED_STAYS: &str = "what was reverted is never deployed again by automation";
 pub const MAX_CHANGES: &str = "a release takes over no more pull requests than the policy lets it bring";
-pub const NO_REPLACING: &str = "a newer release replaces one mid-rollout only where the policy says so, when it could start";
+pub const NO_REPLACING: &str =
+    "a newer release replaces one mid-rollout only where the policy says so, when it could start";
 pub const OVERRIDE_ONCE: &str = "an override counts for one gate of one release, and opens exactly one issue";
 pub const OVERRIDE_REVIEWED: &str = "an override is reviewed by somebody else with write permission, or not at all";
 pub const PLAN_CHANGES_NOTHING: &str = "`plan` changes nothing";
