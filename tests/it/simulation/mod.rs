@@ -11,11 +11,17 @@
 pub mod acts;
 pub mod answers;
 pub mod chance;
+pub mod direct;
 pub mod hands;
+pub mod health;
 pub mod invariants;
 pub mod people;
+pub mod policy;
 pub mod replay;
+pub mod rest;
+pub mod sabotage;
 pub mod scene;
+pub mod words;
 pub mod world;
 
 pub use scene::Sabotage;
