@@ -70,7 +70,7 @@ pub(super) fn take(
     let meant = |b: &Block| b.kind == kind && b.environment.as_ref() == environment;
     let found: Vec<&Block> = state.blocks.iter().filter(|block| meant(block)).collect();
     if found.is_empty() {
-        let all: Vec<String> = state.blocks.iter().filter(|b| b.kind == kind).map(|b| place_of(b)).collect();
+        let all: Vec<String> = state.blocks.iter().filter(|b| b.kind == kind).map(place_of).collect();
         let there = if all.is_empty() { String::new() } else { format!(" There is one of {}.", all.join(", ")) };
         return Err(format!("There is no {} of {}.{there}", noun(kind), lower(&place)));
     }
