@@ -117,9 +117,11 @@ fn outcome(group: &Group, kind: Kind) -> (CheckConclusion, String) {
             }
         }
         GroupStage::Judged if group.cut => {
-            // Neutral would let it pass where the check is required.
-            let unknown = if kind.blocks_unknown(group) { CheckConclusion::Failure } else { CheckConclusion::Neutral };
-            (unknown, format!("{}, as far as can be told", kind.all_good().1))
+            match kind.blocks_unknown(group) {
+                // Neutral would let it pass where the check is required.
+                true => (CheckConclusion::Failure, "Not all commits of the group could be read".to_owned()),
+                false => (CheckConclusion::Neutral, format!("{}, as far as can be told", kind.all_good().1)),
+            }
         }
         GroupStage::Judged => {
             let (conclusion, words) = kind.all_good();
