@@ -104,6 +104,13 @@ impl Town {
         self.clock.0.fetch_add(by, Ordering::Relaxed);
     }
 
+    /// The same, and wakes workers that sleep by the machine's clock, which did not jump. Nobody tells them anything.
+    async fn later(&self, by: Duration) {
+        self.advance(by);
+        let guid = format!("wake-{}", self.github.now());
+        assert_eq!(self.deliver("ping", &guid, &serde_json::json!({ "zen": "Design for failure." })).await, 202);
+    }
+
     /// Waits until something can be seen.
     async fn until<T>(&self, what: &str, mut seen: impl FnMut(&Sandbox) -> Option<T>) -> T {
         let began = Instant::now();
