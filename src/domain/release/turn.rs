@@ -26,6 +26,9 @@ pub fn needs(state: &PipelineState, event: &Event, facts: &Facts, now: Timestamp
             }
             let mut needs = vec![reachability(sha, plan)];
             needs.extend(since_newest(state, sha));
+            if needs.iter().skip(1).any(|need| is_contained(need, facts)) {
+                needs.extend(earlier(state).map(|release| since(release, sha)));
+            }
             needs
         }
         Event::Signal(Signal::Commanded { command, plan }) => command_needs(state, command, plan, facts),
@@ -149,8 +152,32 @@ fn knows_change(state: &PipelineState, pull: PullNumber) -> bool {
 
 /// How a merged commit stands to the newest release.
 fn since_newest(state: &PipelineState, sha: &Sha) -> Option<Need> {
-    let newest = state.newest_forward()?;
-    Some(Need::Comparison { base: newest.sha.to_string(), head: sha.to_string() })
+    Some(since(state.newest_forward()?, sha))
+}
+
+/// How a merged commit stands to a release.
+fn since(release: &Release, sha: &Sha) -> Need {
+    Need::Comparison { base: release.sha.to_string(), head: sha.to_string() }
+}
+
+/// Whether what is compared lies in what it is compared with.
+fn is_contained(need: &Need, facts: &Facts) -> bool {
+    match facts.get(need) {
+        Some(Fact::Comparison(found)) => matches!(found.standing, Standing::Behind | Standing::Identical),
+        Some(_) | None => false,
+    }
+}
+
+/// The releases before the newest that may bring a merge of which nobody told: under way, or live somewhere. Oldest
+/// first.
+fn earlier(state: &PipelineState) -> impl Iterator<Item = &Release> {
+    let newest = state.newest_forward().map(|release| release.number);
+    let live = |release: &Release| {
+        let mut live = state.environments.iter().filter_map(|environment| environment.live.as_ref());
+        live.any(|live| live.release == release.number)
+    };
+    let deliveries = state.releases.values().filter(|release| matches!(release.purpose, Purpose::Delivery));
+    deliveries.filter(move |r| Some(r.number) < newest && (!r.ended() || live(r)))
 }
 
 fn wanted(
@@ -174,19 +201,17 @@ fn wanted(
         said.notes.push(format!("{} of #{} is not on {}: not released", sha.short(), change.pull, plan.default_branch));
         return;
     }
-    let contained = since_newest(state, sha).is_some_and(|need| match facts.get(&need) {
-        Some(Fact::Comparison(found)) => matches!(found.standing, Standing::Behind | Standing::Identical),
-        Some(_) | None => false,
-    });
+    let contained = since_newest(state, sha).is_some_and(|need| is_contained(&need, facts));
     let newest = state.newest_forward().map(|r| r.number).filter(|_| contained);
     let Some(newest) = newest else {
         deliver(state, sha.clone(), change.clone(), plan.clone(), now, said);
         return;
     };
-    // A later merge was heard of first: its release brings this change too.
+    // A later merge was heard of first: its release brings this change too, and of several the first that does.
+    let first = earlier(state).find(|release| is_contained(&since(release, sha), facts)).map_or(newest, |r| r.number);
     take_back(state, change, said);
-    if let Some(release) = state.releases.get_mut(&newest) {
-        said.notes.push(format!("#{} is part of release {newest}", change.pull));
+    if let Some(release) = state.releases.get_mut(&first) {
+        said.notes.push(format!("#{} is part of release {first}", change.pull));
         release.changes.push(change.clone());
     }
 }
@@ -321,7 +346,13 @@ fn may_go_back(state: &PipelineState, release: &Release, verb: &Verb) -> bool {
 
 /// Stages for which something should be shown, or judged, that was not looked up yet.
 pub fn unknown(state: &PipelineState) -> impl Iterator<Item = (&Release, &Stage)> {
-    state.releases.values().filter(|release| !release.is_rollback()).flat_map(|release| {
+    state.releases.values().filter(|release| !release.is_rollback()).flat_map(move |release| {
+        // What was looked up for another target says nothing of this one.
+        let outdated = move |stage: &&Stage| {
+            let live = state.live(&stage.policy.name).map(|live| &live.sha);
+            let known = stage.known.as_ref();
+            known.is_none_or(|known| needs_artifact(release) && known.target.as_ref() != live)
+        };
         let wants = move |stage: &&Stage| match &stage.phase {
             StagePhase::Waiting { .. } => stage.policy.approval.is_some() || needs_artifact(release),
             StagePhase::Rolling(_) => needs_artifact(release),
@@ -332,7 +363,7 @@ pub fn unknown(state: &PipelineState) -> impl Iterator<Item = (&Release, &Stage)
             | StagePhase::Superseded { .. }
             | StagePhase::NotReached => false,
         };
-        release.stages.iter().filter(|stage| stage.known.is_none()).filter(wants).map(move |stage| (release, stage))
+        release.stages.iter().filter(outdated).filter(wants).map(move |stage| (release, stage))
     })
 }
 
@@ -367,7 +398,9 @@ fn look(state: &mut PipelineState, facts: &Facts, now: Timestamp, said: &mut Sai
                 Some(Fact::Artifact(there)) => Some(*there),
                 Some(_) | None => None,
             };
-            (release.number, stage.policy.name.clone(), Known { at: now, checks, artifact })
+            let live = state.live(&stage.policy.name).map(|live| live.sha.clone());
+            let target = live.filter(|_| needs_artifact(release));
+            (release.number, stage.policy.name.clone(), Known { at: now, checks, artifact, target })
         })
         .collect();
     for (number, name, known) in wanted {
