@@ -4,11 +4,11 @@
 //! be forged. The record keeps what was genuine.
 
 use super::hands::at_once;
-use super::scene::{Press, Scene, SentReport};
 use super::scene::Sabotage;
+use super::scene::{Press, Scene, SentReport};
 use plimsoll::domain::event::{Event, Report, ReportState};
 use plimsoll::domain::ids::*;
-use plimsoll::domain::release::{StagePhase, dispatch_key, rollout};
+use plimsoll::domain::release::{dispatch_key, rollout};
 use plimsoll::engine::ports::{Arrival, Source, Store};
 use plimsoll::store::MemoryStore;
 
@@ -16,8 +16,7 @@ use plimsoll::store::MemoryStore;
 pub fn arrives(scene: &mut Scene, store: &MemoryStore, at: usize) {
     let (_, subject, event) = scene.direct.remove(at);
     scene.tell(|| format!("  {subject} hears {event:?}"));
-    let arrival =
-        Arrival { subject, installation: None, event, source: Source::Operator, at: Timestamp(scene.now) };
+    let arrival = Arrival { subject, installation: None, event, source: Source::Operator, at: Timestamp(scene.now) };
     let _ = at_once(store.arrive(arrival));
     scene.changes += 1;
 }
@@ -45,13 +44,14 @@ pub fn press(scene: &mut Scene, by: &str) {
     let mut buttons: Vec<(String, Sha)> = Vec::new();
     for release in state.releases.values().rev().take(4) {
         for place in 0..release.stages.len() {
-            for word in ["approve", "approve", "rollback", "retry", "hold", "resume"] {
+            for word in ["approve", "approve", "rollback", "retry", "hold"] {
                 buttons.push((format!("{word}.{}.{place}", release.number), release.sha.clone()));
             }
         }
     }
     let reviews = state.overrides.iter().filter(|one| one.reviewed.is_none());
-    let reviews: Vec<(String, Sha)> = reviews.map(|one| (format!("reviewed.{}", one.number), one.sha.clone())).collect();
+    let reviews: Vec<(String, Sha)> =
+        reviews.map(|one| (format!("reviewed.{}", one.number), one.sha.clone())).collect();
     if !reviews.is_empty() && scene.chance.one_in(2) {
         buttons = reviews;
     }
@@ -66,9 +66,8 @@ pub fn press(scene: &mut Scene, by: &str) {
         head_sha = other.sha.clone();
     }
     scene.tell(|| format!("{by} presses {action} on {head_sha} of {service}"));
-    let (at, by) = (scene.now, Login::new(by));
+    let by = Login::new(by);
     scene.record.presses.push(Press {
-        at,
         by: by.clone(),
         service: service.clone(),
         action: action.clone(),
@@ -80,8 +79,9 @@ pub fn press(scene: &mut Scene, by: &str) {
 /// Somebody closes an issue that asks for a review.
 pub fn close_issue(scene: &mut Scene, by: &str) {
     let open = scene.model.issues.values().filter(|issue| issue.closed_at.is_none());
-    let open: Vec<(u64, String)> =
-        open.filter_map(|issue| Some((issue.number, super::acts::key_in(issue.body.as_deref()?)?.to_owned()))).collect();
+    let open: Vec<(u64, String)> = open
+        .filter_map(|issue| Some((issue.number, super::acts::key_in(issue.body.as_deref()?)?.to_owned())))
+        .collect();
     if open.is_empty() {
         return;
     }
@@ -169,9 +169,4 @@ pub fn forge(scene: &mut Scene) {
         }
     }
     say(scene, &service, report, false);
-}
-
-/// Whether somebody is behind a stage's end, for stories.
-pub fn is_over(phase: &StagePhase) -> bool {
-    !matches!(phase, StagePhase::Ahead | StagePhase::Waiting { .. } | StagePhase::Rolling(_))
 }

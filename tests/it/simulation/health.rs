@@ -142,7 +142,11 @@ pub fn judged(
         (_, Reading::Unasked { .. }) => Said::Nothing,
         (Probe::Http { .. } | Probe::Live { .. }, Reading::Unanswered { .. }) => Said::Bad,
         (Probe::Http { .. }, Reading::Response { status, .. }) => {
-            if *status == 200 { Said::Good } else { Said::Bad }
+            if *status == 200 {
+                Said::Good
+            } else {
+                Said::Bad
+            }
         }
         (Probe::Live { .. }, Reading::Response { value, .. }) => match value {
             None => Said::Nothing,

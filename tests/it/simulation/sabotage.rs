@@ -5,9 +5,7 @@
 use super::scene::Sabotage;
 use plimsoll::domain::ids::Timestamp;
 use plimsoll::domain::policy::GateName;
-use plimsoll::domain::release::{
-    PipelineState, Rollout, StagePhase, StepPhase, advance, block, rollout,
-};
+use plimsoll::domain::release::{PipelineState, Rollout, StagePhase, StepPhase, advance, block, rollout};
 use plimsoll::domain::state::State;
 use plimsoll::engine::ports::{ClaimedLane, TurnCommit};
 use plimsoll::engine::step::read_lane;

@@ -35,8 +35,7 @@ pub const UNDECIDED_WAITS: &str = "an undecided verification never goes on witho
 pub const FOUR_EYES: &str =
     "a protected environment never starts without enough approvals by people with no hand in it";
 pub const ONLY_MERGED: &str = "only what the default branch contains is deployed by automation";
-pub const NOTHING_STARTS_HELD: &str =
-    "nothing starts in a locked, held or frozen environment or outside its windows, but rollbacks and what was overridden";
+pub const NOTHING_STARTS_HELD: &str = "nothing starts in a locked, held or frozen environment or outside its windows, but rollbacks and what was overridden";
 pub const BLOCKS_END: &str = "a block that had an end keeps nothing after its end";
 pub const QUEUE_GOES_ON: &str = "what waits goes on by itself when nothing keeps it any more";
 pub const PEOPLE_END_HOLDS: &str = "only a person ends a hold: automation does not undo a rollback";
@@ -46,7 +45,8 @@ pub const BACK_ONLY_SAFE: &str =
     "automation never goes back past what cannot be taken back, to what is gone, or to what is too old";
 pub const REVERTED_STAYS: &str = "what was reverted is never deployed again by automation";
 pub const MAX_CHANGES: &str = "a release takes over no more pull requests than the policy lets it bring";
-pub const NO_REPLACING: &str = "a newer release replaces one mid-rollout only where the policy says so, when it could start";
+pub const NO_REPLACING: &str =
+    "a newer release replaces one mid-rollout only where the policy says so, when it could start";
 pub const OVERRIDE_ONCE: &str = "an override counts for one gate of one release, and opens exactly one issue";
 pub const OVERRIDE_REVIEWED: &str = "an override is reviewed by somebody else with write permission, or not at all";
 pub const PLAN_CHANGES_NOTHING: &str = "`plan` changes nothing";
@@ -172,7 +172,6 @@ fn words(scene: &Scene, state: &PipelineState, since: i64) -> Vec<Word> {
             "rollback" => Verb::Rollback { environment, to: None, service: None, reason: None },
             "retry" => Verb::Retry { environment: Some(environment), service: None },
             "hold" => Verb::Hold { environment: Some(environment), service: None, lasts: None, reason: None },
-            "resume" => Verb::Resume { environment: Some(environment), service: None },
             _ => continue,
         };
         found.push(Word { by: press.by.to_string(), verb, bound: Some(press.head_sha.clone()) });
@@ -202,16 +201,29 @@ fn means(named: Option<&EnvironmentName>, environment: &EnvironmentName) -> bool
     named.is_none_or(|named| named == environment)
 }
 
-/// Every change that lies between what is live and a release.
-fn brought<'a>(state: &'a PipelineState, release: &'a Release, environment: &EnvironmentName) -> Vec<&'a Change> {
-    let live = state.live(environment).map_or(ReleaseNumber(0), |live| live.release);
-    let between = state.releases.values().filter(|other| other.number > live && other.number < release.number);
-    between.chain([release]).flat_map(|release| &release.changes).collect()
+/// Every change that a release would bring over what is live, by the history on GitHub; of those that the pipeline was
+/// told of.
+fn brought<'a>(
+    scene: &Scene,
+    state: &'a PipelineState,
+    release: &'a Release,
+    environment: &EnvironmentName,
+) -> Vec<&'a Change> {
+    let history = &scene.model.history;
+    let live = state.live(environment).map(|live| live.sha.as_str());
+    let mut known: Vec<&Change> = state.releases.values().flat_map(|release| &release.changes).collect();
+    known.sort_by_key(|change| change.pull);
+    known.dedup_by_key(|change| change.pull);
+    known.retain(|change| {
+        let sha = change.sha.as_str();
+        history.is_ancestor(sha, release.sha.as_str()) && !live.is_some_and(|live| history.is_ancestor(sha, live))
+    });
+    known
 }
 
 /// The band of all of that together; `None`: of a part nobody knows.
-fn band(state: &PipelineState, release: &Release, environment: &EnvironmentName) -> Option<Band> {
-    let changes = brought(state, release, environment);
+fn band(scene: &Scene, state: &PipelineState, release: &Release, environment: &EnvironmentName) -> Option<Band> {
+    let changes = brought(scene, state, release, environment);
     let mut well = 1.0;
     for change in &changes {
         well *= 1.0 - change.risk?.0;

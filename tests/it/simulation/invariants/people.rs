@@ -13,7 +13,7 @@ use plimsoll::domain::event::{Event, Signal};
 use plimsoll::domain::facts::Permission;
 use plimsoll::domain::ids::*;
 use plimsoll::domain::release::breakglass::issue_key;
-use plimsoll::domain::release::{Block, BlockKind, Owner, Override, Purpose, Said, StagePhase, advance};
+use plimsoll::domain::release::{Block, BlockKind, Override, Owner, Purpose, Said, StagePhase, advance};
 
 pub fn committed(scene: &mut Scene, turned: &Turned<'_>) {
     what_has_no_power_changes_nothing(scene, turned);
@@ -24,7 +24,8 @@ pub fn committed(scene: &mut Scene, turned: &Turned<'_>) {
 
 /// Plans, buttons of other commits and reports of others: the state is as if only the time had passed.
 fn what_has_no_power_changes_nothing(scene: &mut Scene, turned: &Turned<'_>) {
-    let Some(rules) = turned.heard.events.iter().map(|(_, event)| powerless(scene, turned, event)).collect::<Option<Vec<_>>>()
+    let Some(rules) =
+        turned.heard.events.iter().map(|(_, event)| powerless(scene, turned, event)).collect::<Option<Vec<_>>>()
     else {
         return;
     };
@@ -40,7 +41,9 @@ fn what_has_no_power_changes_nothing(scene: &mut Scene, turned: &Turned<'_>) {
         }
     }
     // The sabotage of a later turn is no change of this one.
-    if scene.sabotage.is_none_or(|sabotage| sabotage == super::super::scene::Sabotage::ReportUnchecked) && expected != after {
+    if scene.sabotage.is_none_or(|sabotage| sabotage == super::super::scene::Sabotage::ReportUnchecked)
+        && expected != after
+    {
         scene.broke(rule, format!("{:?} changed {expected:?}\n    to {after:?}", turned.heard.events));
     }
 }
@@ -141,7 +144,8 @@ fn is_mended(scene: &Scene, turned: &Turned<'_>, block: &Block) -> bool {
         let was = same_stage(turned.before, release, stage).map(|stage| &stage.phase);
         let now = matches!(stage.phase, StagePhase::Succeeded { .. });
         let new = now && !matches!(was, Some(StagePhase::Succeeded { .. }));
-        here && new && brings_revert(scene, &brought(turned.before, release, &stage.policy.name), |p| p == culprit.0)
+        here && new
+            && brings_revert(scene, &brought(scene, turned.before, release, &stage.policy.name), |p| p == culprit.0)
     })
 }
 
@@ -183,7 +187,9 @@ fn people_did_it(scene: &mut Scene, turned: &Turned<'_>) {
                         Verb::Deploy { environment, .. } | Verb::Promote { environment, .. } => {
                             what == "deploy" && environment == name
                         }
-                        Verb::Retry { environment, .. } => what == "retry" && means(environment.as_ref(), &release.stages[0].policy.name),
+                        Verb::Retry { environment, .. } => {
+                            what == "retry" && means(environment.as_ref(), &release.stages[0].policy.name)
+                        }
                         _ => false,
                     };
                     meant && *by == Login::new(word.by.as_str())
@@ -192,7 +198,8 @@ fn people_did_it(scene: &mut Scene, turned: &Turned<'_>) {
                 stories.push(format!("release {} in {name}: {what} by {by}", release.number));
             }
         }
-        let new = |approval: &&plimsoll::domain::release::Approval| was.is_none_or(|was| !was.approvals.contains(approval));
+        let new =
+            |approval: &&plimsoll::domain::release::Approval| was.is_none_or(|was| !was.approvals.contains(approval));
         for approval in stage.approvals.iter().filter(new) {
             let given = said(scene, turned, 0, Permission::None, |word| {
                 let sha = release.sha.as_str();
@@ -213,7 +220,9 @@ fn people_did_it(scene: &mut Scene, turned: &Turned<'_>) {
             (&stage.phase, matches!(was.map(|was| &was.phase), Some(StagePhase::Cancelled { .. })))
         {
             let cancelled = said(scene, turned, 0, Permission::Write, |word| match &word.verb {
-                Verb::Cancel { environment, .. } => means(environment.as_ref(), name) && *by == Login::new(word.by.as_str()),
+                Verb::Cancel { environment, .. } => {
+                    means(environment.as_ref(), name) && *by == Login::new(word.by.as_str())
+                }
                 _ => false,
             });
             if !cancelled {

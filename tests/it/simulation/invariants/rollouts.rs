@@ -4,12 +4,12 @@
 
 use super::super::answers::{permission, seconds};
 use super::super::scene::{Landing, Scene};
+use super::super::{health, policy};
 use super::{
     BACK_ONLY_SAFE, BACK_TO_GOOD, GOES_BACK, MAX_CHANGES, NO_REPLACING, ONE_ACTIVE, ONLY_MERGED, PEOPLE_END_HOLDS,
     REVERTED_STAYS, SKEW_MAX, STEPS_IN_ORDER, Turned, Word, brings_revert, brought, gates, is_same, means, reverts,
     rollout_of, same_stage, stages, words,
 };
-use super::super::{health, policy};
 use plimsoll::domain::chatops::Verb;
 use plimsoll::domain::event::ReportState;
 use plimsoll::domain::facts::Permission;
@@ -86,7 +86,8 @@ fn runs_alone(scene: &mut Scene, landing: &Landing, release: &Release, state: &P
     // A person's word passes over a run that goes on after its release has ended; so does what mends it, a newer
     // release that it gave way to, and its own report that it is done.
     let passed = matches!(over, None | Some(StagePhase::Failed { .. } | StagePhase::Cancelled { .. }))
-        && (somebody_goes_on(scene, state, &landing.environment, busy.at) || mends(scene, landing, release, old, state));
+        && (somebody_goes_on(scene, state, &landing.environment, busy.at)
+            || mends(scene, landing, release, old, state));
     let gave_way = matches!(over, Some(StagePhase::Superseded { .. }));
     if !(passed || gave_way || reported(scene, busy.id).is_some()) {
         scene.broke(ONE_ACTIVE, format!("{landing:?} starts while {busy:?} runs"));
@@ -94,16 +95,11 @@ fn runs_alone(scene: &mut Scene, landing: &Landing, release: &Release, state: &P
 }
 
 /// Whether a release brings the revert of something that a failed one brought.
-fn mends(
-    scene: &Scene,
-    landing: &Landing,
-    release: &Release,
-    failed: Option<&Release>,
-    state: &PipelineState,
-) -> bool {
+fn mends(scene: &Scene, landing: &Landing, release: &Release, failed: Option<&Release>, state: &PipelineState) -> bool {
     let Some(failed) = failed else { return false };
-    let suspects: BTreeSet<u64> = brought(state, failed, &landing.environment).iter().map(|c| c.pull.0).collect();
-    brings_revert(scene, &brought(state, release, &landing.environment), |pull| suspects.contains(&pull))
+    let suspects: BTreeSet<u64> =
+        brought(scene, state, failed, &landing.environment).iter().map(|c| c.pull.0).collect();
+    brings_revert(scene, &brought(scene, state, release, &landing.environment), |pull| suspects.contains(&pull))
 }
 
 /// When a run itself reported that it succeeded.
@@ -142,7 +138,9 @@ fn is_on_the_default_branch(scene: &mut Scene, landing: &Landing, release: &Rele
 /// When a run succeeded, by GitHub's books or its own word.
 fn succeeded_at(scene: &Scene, run: u64) -> Option<i64> {
     match &scene.model.runs.get(&run)?.state {
-        RunState::Completed { at, conclusion } if conclusion == "success" => Some(reported(scene, run).map_or(*at, |said| said.min(*at))),
+        RunState::Completed { at, conclusion } if conclusion == "success" => {
+            Some(reported(scene, run).map_or(*at, |said| said.min(*at)))
+        }
         RunState::Completed { .. } | RunState::Queued | RunState::InProgress { .. } => reported(scene, run),
     }
 }
@@ -155,9 +153,11 @@ fn goes_back_to_good(scene: &mut Scene, landing: &Landing, release: &Release) {
     let Purpose::Rollback { to, .. } = &release.purpose else { return };
     let place = (landing.service.clone(), *to, landing.environment.clone());
     let good = scene.record.verified.contains(&place);
-    let same = scene.record.landings.iter().any(|other| {
-        other.release == *to && other.service == landing.service && other.sha == landing.sha
-    });
+    let same = scene
+        .record
+        .landings
+        .iter()
+        .any(|other| other.release == *to && other.service == landing.service && other.sha == landing.sha);
     if !good || !same {
         scene.broke(BACK_TO_GOOD, format!("{landing:?} goes back to release {to}"));
     }
@@ -246,9 +246,8 @@ fn merge_of(scene: &Scene, pull: u64) -> Option<&str> {
 fn nothing_reverted_starts(scene: &mut Scene, turned: &Turned<'_>) {
     let mut stories = Vec::new();
     let takers: BTreeSet<u64> = turned.before.releases.values().flat_map(|r| &r.changes).map(|c| c.pull.0).collect();
-    let contains = |sha: &str, pull: u64| {
-        merge_of(scene, pull).is_some_and(|merge| scene.model.history.is_ancestor(merge, sha))
-    };
+    let contains =
+        |sha: &str, pull: u64| merge_of(scene, pull).is_some_and(|merge| scene.model.history.is_ancestor(merge, sha));
     for (release, stage) in stages(turned.after) {
         let Some(rollout) = rollout_of(stage).filter(|rollout| rollout.stopping.is_none()) else { continue };
         let was = same_stage(turned.before, release, stage).and_then(rollout_of);
@@ -289,7 +288,7 @@ fn nothing_is_replaced(scene: &mut Scene, turned: &Turned<'_>) {
         let allowed = theirs.policy.supersede == Supersede::Abort;
         // Where it stands was reverted by the newer one, it could never go on.
         let paused = gates::is_between(stage);
-        let mends = brings_revert(scene, &brought(turned.after, newer, &stage.policy.name), |pull| {
+        let mends = brings_revert(scene, &brought(scene, turned.after, newer, &stage.policy.name), |pull| {
             release.changes.iter().any(|change| change.pull.0 == pull)
         });
         let blocks: Vec<_> = turned.before.blocks.iter().filter(|b| turned.after.blocks.contains(b)).collect();
@@ -303,7 +302,8 @@ fn nothing_is_replaced(scene: &mut Scene, turned: &Turned<'_>) {
 
 fn takes_over_what_fits(scene: &mut Scene, turned: &Turned<'_>) {
     for (release, stage) in stages(turned.after) {
-        let Some(max) = release.plan.pipeline.max_changes.filter(|_| matches!(release.purpose, Purpose::Delivery)) else {
+        let Some(max) = release.plan.pipeline.max_changes.filter(|_| matches!(release.purpose, Purpose::Delivery))
+        else {
             continue;
         };
         let name = &stage.policy.name;
@@ -362,9 +362,9 @@ fn goes_back(scene: &mut Scene, turned: &Turned<'_>) {
         let Some(was) = rollout_of(stage) else { continue };
         let Some(now) = same_stage(turned.after, release, stage) else { continue };
         let StagePhase::Failed { why, .. } = &now.phase else { continue };
-        let back = turned.after.releases.values().find(|other| {
-            matches!(&other.purpose, Purpose::Rollback { from, by: None, .. } if *from == Some(release.number))
-        });
+        let back = turned.after.releases.values().find(
+            |other| matches!(&other.purpose, Purpose::Rollback { from, by: None, .. } if *from == Some(release.number)),
+        );
         let Some(target) = turned.before.live(&stage.policy.name) else { continue };
         let against = against(scene, turned, release, target);
         // Whether an artifact is there is asked while the release waits or runs; a fast one may be over before.
@@ -388,7 +388,8 @@ fn goes_back(scene: &mut Scene, turned: &Turned<'_>) {
         let wanted = stage.policy.on_failure == OnFailure::Rollback && !release.is_rollback() && ran && failed;
         if wanted && against.is_empty() && back.is_none() {
             // A pull request's own list of paths may be longer than what is left between the two commits.
-            let undone = brought(turned.before, release, &stage.policy.name).iter().any(|c| !c.irreversible.is_empty());
+            let undone =
+                brought(scene, turned.before, release, &stage.policy.name).iter().any(|c| !c.irreversible.is_empty());
             if !undone {
                 scene.broke(GOES_BACK, story);
             }

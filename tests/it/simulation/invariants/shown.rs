@@ -73,7 +73,9 @@ fn queues_go_on(scene: &mut Scene, state: &PipelineState) {
         // A pause that nobody can end: the release waits for one that waits for it.
         let stuck = gates::is_between(stage) && kept.is_empty() && unmet.iter().all(|gate| *gate == GateName::Reverted);
         let waiting = stages(state).any(|(other, theirs)| {
-            theirs.policy.name == *name && other.number > release.number && matches!(theirs.phase, StagePhase::Waiting { .. })
+            theirs.policy.name == *name
+                && other.number > release.number
+                && matches!(theirs.phase, StagePhase::Waiting { .. })
         });
         if stuck && waiting {
             let story = format!("release {} of {} pauses in {name} for one that waits", release.number, state.service);

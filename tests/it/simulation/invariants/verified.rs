@@ -79,13 +79,21 @@ fn count(verification: &Verification, said: Said, good: &mut u32, bad: &mut u32)
 }
 
 /// Good answers in a row and bad ones in all; of a workflow by its runs before an attempt, as GitHub shows them.
-fn heard(scene: &Scene, verification: &Verification, place: &Place, step: usize, index: usize, before: u64) -> (u32, u32) {
+fn heard(
+    scene: &Scene,
+    verification: &Verification,
+    place: &Place,
+    step: usize,
+    index: usize,
+    before: u64,
+) -> (u32, u32) {
     if !matches!(verification.probe, Probe::Workflow { .. }) {
         let heard = scene.record.heard.get(&(place.clone(), step, index)).cloned().unwrap_or_default();
         return (heard.good, heard.bad);
     }
     let (service, release, environment) = place;
-    let of = format!("/{service}/release-{release}/{environment}/step-{}/attempt-1/verify-{}/attempt-", step + 1, index + 1);
+    let of =
+        format!("/{service}/release-{release}/{environment}/step-{}/attempt-1/verify-{}/attempt-", step + 1, index + 1);
     let mut runs: Vec<(u64, &RunState)> = Vec::new();
     for run in scene.model.runs.values() {
         let Some(key) = run.inputs.get("plimsoll_key") else { continue };
@@ -114,7 +122,7 @@ fn heard(scene: &Scene, verification: &Verification, place: &Place, step: usize,
 fn note_bake(scene: &mut Scene, turned: &Turned<'_>, release: &Release, stage: &Stage, step: usize, place: &Place) {
     let mut bake = stage.policy.bake;
     if !release.is_rollback() {
-        let band = band(turned.after, release, &stage.policy.name);
+        let band = band(scene, turned.after, release, &stage.policy.name);
         let raises = stage.policy.when_risk.iter().filter(|raise| band.is_none_or(|band| raise.from <= band));
         bake = raises.filter_map(|raise| raise.bake).chain([bake]).max().unwrap_or(bake);
     }
@@ -133,7 +141,6 @@ fn goes_on_verified(scene: &mut Scene, turned: &Turned<'_>, stage: &Stage, was: 
     }
     let resumed = turned.heard.events.iter().any(|(_, event)| match event {
         Event::Signal(Signal::Commanded { command, .. }) => matches!(command.verb, Verb::Resume { .. }),
-        Event::ActionRequested { action, .. } => action.starts_with("resume."),
         _ => false,
     });
     if matches!(was.phase, StepPhase::Undecided { .. }) && !resumed {
@@ -146,7 +153,8 @@ fn goes_on_verified(scene: &mut Scene, turned: &Turned<'_>, stage: &Stage, was: 
         }
         let (good, bad) = heard(scene, verification, place, was.step, index, u64::MAX);
         if good < verification.successes {
-            let story = format!("{place:?} goes on after step {}: {verification:?} heard {good} good, {bad} bad", was.step);
+            let story =
+                format!("{place:?} goes on after step {}: {verification:?} heard {good} good, {bad} bad", was.step);
             scene.broke(VERIFIED, story);
         }
     }
@@ -181,7 +189,9 @@ pub fn tried(scene: &mut Scene, key: &str) {
     let place: Place = (ServiceName::new(*service), ReleaseNumber(release), EnvironmentName::new(*environment));
     let Some(state) = scene.record.pipelines.get(&place.0) else { return };
     let stage = state.releases.get(&place.1).and_then(|release| release.stage(&place.2));
-    let Some(verification) = stage.and_then(|stage| stage.policy.verify.get(index as usize - 1)).cloned() else { return };
+    let Some(verification) = stage.and_then(|stage| stage.policy.verify.get(index as usize - 1)).cloned() else {
+        return;
+    };
     let (_, bad) = heard(scene, &verification, &place, step as usize - 1, index as usize - 1, attempt);
     if bad > verification.failures_allowed {
         scene.broke(FAILED_STOPS, format!("{key} is tried after {bad} failed"));
