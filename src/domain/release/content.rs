@@ -6,6 +6,7 @@ use super::*;
 use crate::domain::facts::{Absence, CommitSnapshot, Facts, Need, Standing};
 use crate::domain::policy::Band;
 use crate::domain::risk::compose;
+use std::collections::BTreeSet;
 
 /// The comparison that says whether automation may deploy a commit: the default branch seen from it.
 pub fn reachability(sha: &Sha, plan: &Plan) -> Need {
@@ -20,13 +21,16 @@ pub fn is_reachable(sha: &Sha, plan: &Plan, facts: &Facts) -> bool {
     }
 }
 
-/// Every change that the pipeline knows to lie between what is live and a release, oldest release first.
+/// Every change that the pipeline knows to lie between what is live and a release, oldest release first, each once: a
+/// candidate takes over the changes of those whose place it took.
 pub fn changes<'a>(state: &'a PipelineState, release: &'a Release, environment: &EnvironmentName) -> Vec<&'a Change> {
     let live = state.live(environment).and_then(|live| state.releases.get(&live.release));
     let from = live.map_or(ReleaseNumber(0), |live| delivery_of(state, live));
     let to = delivery_of(state, release);
     let between = state.releases.values().filter(|r| r.number > from && r.number <= to && r.number != release.number);
-    between.chain(std::iter::once(release)).flat_map(|r| &r.changes).collect()
+    let mut seen = BTreeSet::new();
+    let all = between.chain(std::iter::once(release)).flat_map(|r| &r.changes);
+    all.filter(|change| seen.insert(change.pull)).collect()
 }
 
 /// The delivery whose commit a release is made of: somebody may have asked for it once more, or elsewhere. A commit of

@@ -473,6 +473,21 @@ fn deploying_an_unmerged_commit_to_the_last_environment_is_refused() {
 }
 
 #[test]
+fn a_merge_queues_branch_is_not_deployed_by_any_of_its_names() {
+    let mut stage = Stage1::new();
+    let branch = "gh-readonly-queue/main/pr-7-0123456";
+    for what in [branch.to_owned(), format!("heads/{branch}"), format!("refs/heads/{branch}")] {
+        stage.facts.insert(Need::Commit { name: what.clone() }, Fact::Commit(commit(&sha(99), "ada")));
+        let environment = EnvironmentName::new("staging");
+        let answer = stage.command("grace", Verb::Deploy { what, environment, service: None, reason: None });
+        assert_eq!(
+            answer,
+            "⛔ A merge queue's branch holds what may never be merged; nothing of it is deployed. Nothing was changed."
+        );
+    }
+}
+
+#[test]
 fn a_resume_written_before_the_hold_does_not_end_it() {
     let mut stage = Stage1::new();
     stage.ship(7);

@@ -390,3 +390,15 @@ fn a_release_brings_no_more_than_the_policy_allows_and_says_why_it_splits() {
     stage.run(RunStatus::Succeeded);
     assert_eq!(stage.state.candidate(&production()).map(|(release, _)| release.number.0), Some(3));
 }
+
+#[test]
+fn a_change_that_a_candidate_took_over_counts_once() {
+    let mut stage = Stage1::new();
+    stage.merge_as(risky(7, 0.1)).run(RunStatus::Succeeded);
+    stage.merge_as(risky(8, 0.2)).run(RunStatus::Succeeded);
+    let (release, _) = stage.state.candidate(&production()).expect("a candidate");
+    let brought = content::changes(&stage.state, release, &production());
+    assert_eq!(brought.iter().map(|change| change.pull.0).collect::<Vec<_>>(), [7, 8]);
+    let (together, _) = content::risk(&stage.state, release, &production()).expect("a risk");
+    assert!((together - 0.28).abs() < 1e-9, "{together}");
+}

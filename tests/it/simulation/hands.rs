@@ -359,6 +359,10 @@ impl Store for Hands {
         self.store.journal(subject, limit).await
     }
 
+    async fn delivery(&self, id: &DeliveryId) -> Result<Vec<KnownDelivery>, StoreError> {
+        self.store.delivery(id).await
+    }
+
     async fn parked(&self, limit: usize) -> Result<Vec<Parked>, StoreError> {
         self.store.parked(limit).await
     }

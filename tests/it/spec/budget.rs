@@ -51,3 +51,30 @@ async fn twenty_check_events_on_one_commit_are_evaluated_once() {
     town.looked_at_writes = true;
     town.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_of_two_steps_with_an_approval_stays_within_its_budget() {
+    let mut town = Town::open().await;
+    let policy = r#"version: 1
+services:
+  api: { paths: ["services/api/**"] }
+pipeline:
+  trigger: { workflow: deploy.yml }
+  environments:
+    - name: production
+      approval: { count: 1, teams: ["acme/release-managers"] }
+      rollout: [25%, 100%]
+"#;
+    town.policy(policy).await;
+    let number = town.change("search", "ada").await;
+    // From the merge to the last word: release, card, approval, two runs, the living comment.
+    town.github.clear_requests();
+    let sha = town.merged(number).await;
+    town.command(number, "grace", "/plimsoll approve production").await;
+    town.card_says(&sha, "is live in production").await;
+    town.quiet().await;
+    let requests = town.requests();
+    assert!(requests <= 24, "{requests} requests\n{}", town.told());
+    town.looked_at_writes = true;
+    town.close().await;
+}

@@ -3,15 +3,21 @@
 
 mod bad_input;
 mod budget;
+mod callbacks;
 mod delivery;
+mod gates;
+mod overrides;
+mod protection;
 mod pull_requests;
+mod queue;
+mod rollouts;
 
 use plimsoll::app::{self, RunningApp};
 use plimsoll::config::{LogFormat, LogSettings, Settings};
 use plimsoll::domain::ids::{Subject, Timestamp};
 use plimsoll::engine::ports::{Clock, Parked, Store};
 use plimsoll::engine::query;
-use plimsoll::sandbox::model::{Comment, RunTimes};
+use plimsoll::sandbox::model::{CheckRun, Comment, RunTimes};
 use plimsoll::sandbox::{Sandbox, SandboxOptions, World};
 use plimsoll::store::{SqliteOptions, SqliteStore};
 use std::collections::BTreeMap;
@@ -23,6 +29,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a behaviour may take until it counts as not happening.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What readers of the API bring.
+const API_TOKEN: &str = "spec-0123456789abcdef0123456789abcdef";
 
 /// The machine's clock, moved on by hand.
 #[derive(Default)]
@@ -43,7 +52,7 @@ struct Town {
     stop: CancellationToken,
     door: String,
     looked_at_writes: bool,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Town {
@@ -53,24 +62,39 @@ impl Town {
     }
 
     async fn open_with(options: SandboxOptions) -> Self {
+        Self::open_changed(options, |_| {}).await
+    }
+
+    /// Both running, the service with settings of its operator's choice.
+    async fn open_changed(options: SandboxOptions, change: impl FnOnce(&mut Settings)) -> Self {
         let run_times = RunTimes { queued_ms: 30, running_ms: 60, ..options.run_times };
         let options = SandboxOptions { world: World::Made, run_times, ..options };
         let github = tokio::task::spawn_blocking(move || Sandbox::start(options)).await.unwrap().unwrap();
-        Self::beside(github, 0).await
+        Self::beside_with(github, change).await
+    }
+
+    /// Both running, and workflow runs go on until the test ends them.
+    async fn open_with_long_runs() -> Self {
+        let run_times = RunTimes { finished_by_hand: true, ..RunTimes::default() };
+        Self::open_with(SandboxOptions { run_times, ..SandboxOptions::default() }).await
     }
 
     /// The service beside a GitHub that is there already, at a port of this machine; 0 takes a free one.
     async fn beside(github: Sandbox, port: u16) -> Self {
+        Self::beside_with(github, |settings| settings.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await
+    }
+
+    async fn beside_with(github: Sandbox, change: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let settings =
-            Settings { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), ..settings(&github, folder.path()) };
+        let mut settings = settings(&github, folder.path());
+        change(&mut settings);
         let store = Arc::new(SqliteStore::open(&settings.database, SqliteOptions::default()).await.unwrap());
         let clock = Arc::new(MovedClock::default());
         let stop = CancellationToken::new();
         let app = app::start_on(&settings, store.clone(), clock.clone(), stop.clone()).await.unwrap();
         let door = format!("http://{}/github/webhook", app.address);
         github.set_hook(&door, &github.webhook_secret());
-        Self { github, app: Some(app), store, clock, stop, door, looked_at_writes: false, _folder: folder }
+        Self { github, app: Some(app), store, clock, stop, door, looked_at_writes: false, folder }
     }
 
     /// Moves the clocks of GitHub and of the service on.
@@ -147,6 +171,81 @@ impl Town {
             .unwrap();
         self.quiet().await;
         number
+    }
+
+    /// Puts a policy in force.
+    async fn policy(&self, text: &str) {
+        let files = [(".github/plimsoll.yml", text)];
+        self.github.push_commit("main", &files, "chore: who may ship what", "barbara").unwrap();
+        self.quiet().await;
+    }
+
+    /// Opens a pull request that changes the service `api`, and waits for its checks.
+    async fn change(&self, name: &str, author: &str) -> u64 {
+        let file = format!("services/api/src/{name}.rs");
+        let title = format!("feat(api): {name}");
+        self.github.push_commit(name, &[(&file, "// new\n")], &title, author).unwrap();
+        let number = self.github.open_pull(name, &title, "As people asked for it.", author).unwrap();
+        self.quiet().await;
+        number
+    }
+
+    /// Merges as Linus and gives the commit.
+    async fn merged(&self, number: u64) -> String {
+        let sha = self.github.merge(number, "linus").unwrap();
+        self.quiet().await;
+        sha
+    }
+
+    /// The newest check run of a name on a commit.
+    fn check(&self, sha: &str, name: &str) -> Option<CheckRun> {
+        self.github.check_runs(sha).into_iter().find(|check| check.name == name)
+    }
+
+    /// The card of a release of `api`: title, then summary.
+    fn card(&self, sha: &str) -> String {
+        let check = self.check(sha, "plimsoll/release (api)");
+        check.map_or_else(String::new, |c| format!("{}\n{}", c.title.unwrap_or_default(), c.summary.unwrap_or_default()))
+    }
+
+    /// Waits until the card of a release says something.
+    async fn card_says(&self, sha: &str, words: &str) {
+        let began = Instant::now();
+        while !self.card(sha).contains(words) {
+            assert!(began.elapsed() < PATIENCE, "the card never says `{words}`:\n{}\n{}", self.card(sha), self.told());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// What was dispatched for production, oldest first: commit and percent.
+    fn dispatched(&self) -> Vec<(String, String)> {
+        let mut runs = self.github.runs();
+        runs.reverse();
+        runs.retain(|run| run.inputs.get("environment").is_some_and(|name| name == "production"));
+        runs.into_iter().map(|run| (run.inputs["sha"].clone(), run.inputs["percent"].clone())).collect()
+    }
+
+    /// Sends a delivery of the test's own making through the door, signed.
+    async fn deliver(&self, event: &str, guid: &str, payload: &serde_json::Value) -> u16 {
+        let body = payload.to_string();
+        let signature = plimsoll::sandbox::hooks::signature(&self.github.webhook_secret(), body.as_bytes());
+        let request = reqwest::Client::new()
+            .post(&self.door)
+            .header("content-type", "application/json")
+            .header("x-github-event", event)
+            .header("x-github-delivery", guid)
+            .header("x-hub-signature-256", signature);
+        request.body(body).send().await.unwrap().status().as_u16()
+    }
+
+    /// The payload of the newest delivery of an event and action.
+    fn delivered(&self, event: &str, action: &str) -> serde_json::Value {
+        self.github.with(|model, _| {
+            let of = |payload: &serde_json::Value| payload["action"] == action;
+            let deliveries = model.deliveries.values().map(|d| &d.event);
+            let found = deliveries.filter(|one| one.event == event && of(&one.payload)).next_back();
+            (*found.expect("such a delivery").payload).clone()
+        })
     }
 
     fn checks(&self, number: u64) -> BTreeMap<String, (String, String)> {
@@ -227,5 +326,8 @@ fn settings(github: &Sandbox, folder: &std::path::Path) -> Settings {
         probe_nets: Vec::new(),
         probe_redirects: 0,
         prometheus_url: None,
+        oidc_issuer: github.oidc_issuer(),
+        oidc_audience: "plimsoll".to_owned(),
+        api_token: Some(API_TOKEN.into()),
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn deploy(
             code(environment.as_str())
         ));
     }
-    if what.starts_with("gh-readonly-queue/") || what.starts_with("refs/heads/gh-readonly-queue/") {
+    if is_queued(what) {
         return Err("A merge queue's branch holds what may never be merged; nothing of it is deployed.".to_owned());
     }
     let wish = Wish {
@@ -54,6 +54,12 @@ pub(super) fn deploy(
         asked: command.origin.clone(),
     };
     wished(state, wish, now, said)
+}
+
+/// Whether a ref is a merge queue's branch, in any of the ways in which GitHub takes the name of a branch.
+fn is_queued(what: &str) -> bool {
+    let what = what.strip_prefix("refs/").unwrap_or(what);
+    what.strip_prefix("heads/").unwrap_or(what).starts_with("gh-readonly-queue/")
 }
 
 /// Makes the release that somebody wants, and says what it waits for.
