@@ -129,9 +129,10 @@ fn replaced_by(state: &PipelineState, number: ReleaseNumber, name: &EnvironmentN
     let mut fits = true;
     let mut replaced = Vec::new();
     for (old, _) in state.waiting(name).into_iter().rev().filter(|(r, _)| r.number != number && !r.is_rollback()) {
-        let unwanted = old.changes.iter().any(|change| {
-            state.reverted.get(&change.pull).is_some_and(|by| release.changes.iter().any(|new| new.pull == *by))
-        });
+        let brings = |by: &PullNumber| release.changes.iter().any(|new| new.pull == *by);
+        let reverted = old.changes.iter().any(|change| state.reverted.get(&change.pull).is_some_and(brings));
+        // One that would bring back what an earlier release brought can never start, and all would wait behind it.
+        let unwanted = reverted || content::taken_back(state, old, name).is_some_and(|(_, by)| brings(&by));
         fits = fits && brought + old.changes.len() <= max;
         if fits || unwanted {
             brought += old.changes.len();
@@ -245,14 +246,14 @@ fn give_way(state: &mut PipelineState, name: &EnvironmentName, now: Timestamp, s
     let gives_way = |(rolling, stage): &(&Release, &Stage)| {
         !rolling.is_rollback() && stage.rollout().is_some_and(|rollout| rollout.stopping.is_none())
     };
-    let Some((rolling, _)) = state.rolling(name).filter(gives_way) else { return };
+    let Some((rolling, old_stage)) = state.rolling(name).filter(gives_way) else { return };
     let Some((newer, stage)) = state.candidate(name) else { return };
-    // Nobody wants the rest of what was reverted meanwhile.
-    let unwanted = content::taken_back(state, rolling, name).is_some()
-        && content::taken_back(state, newer, name).is_none()
-        && rolling.stage(name).and_then(Stage::rollout).is_some_and(|r| matches!(r.phase, StepPhase::Between { .. }));
-    let aborts = stage.policy.supersede == Supersede::Abort || unwanted;
-    let wanted = matches!(newer.purpose, Purpose::Delivery) && aborts;
+    // What pauses because it was reverted could never go on, and the revert would wait behind it for ever.
+    let paused = old_stage.rollout().is_some_and(|rollout| matches!(rollout.phase, StepPhase::Between { .. }));
+    let mended = paused
+        && content::taken_back(state, rolling, name).is_some()
+        && content::taken_back(state, newer, name).is_none();
+    let wanted = matches!(newer.purpose, Purpose::Delivery) && (mended || stage.policy.supersede == Supersede::Abort);
     if !wanted || newer.number < rolling.number {
         return;
     }

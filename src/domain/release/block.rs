@@ -44,9 +44,7 @@ pub fn hold(
     culprit: Option<PullNumber>,
     now: Timestamp,
 ) {
-    let known = state.blocks.iter().find(|b| {
-        b.kind == BlockKind::Hold && b.owner == Owner::Automation && b.environment.as_ref() == Some(environment)
-    });
+    let known = of_automation(state, environment);
     // The culprit of the failure stays the culprit when somebody then rolls back by hand.
     let culprit = culprit.or(known.and_then(|block| block.culprit));
     let environment = Some(environment.clone());
@@ -58,6 +56,13 @@ pub fn hold(
 /// The holds and locks of automation and people that are about an environment.
 pub fn of<'a>(state: &'a PipelineState, environment: &EnvironmentName) -> Vec<&'a Block> {
     state.blocks.iter().filter(|block| concerns(block, environment)).collect()
+}
+
+/// The automation's hold of an environment.
+pub fn of_automation<'a>(state: &'a PipelineState, environment: &EnvironmentName) -> Option<&'a Block> {
+    state.blocks.iter().find(|b| {
+        b.kind == BlockKind::Hold && b.owner == Owner::Automation && b.environment.as_ref() == Some(environment)
+    })
 }
 
 /// Ends the automation's hold of an environment; `true`: there was one.

@@ -26,6 +26,8 @@ pub mod verify;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_found;
+#[cfg(test)]
 mod tests_gates;
 #[cfg(test)]
 mod tests_protection;
@@ -264,6 +266,9 @@ pub struct Known {
     pub checks: Option<Vec<CheckState>>,
     /// Whether the artifact of the rollback's target is there; `None`: none is needed, or GitHub did not say.
     pub artifact: Option<bool>,
+    /// The commit of that target, as it was live then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Sha>,
 }
 
 /// Where a release stands in one environment.
@@ -478,13 +483,14 @@ impl Release {
         }
     }
 
-    /// Who asked for it, where somebody did: they cannot approve it.
-    pub fn requester(&self) -> Option<&Login> {
-        match &self.purpose {
+    /// Whether somebody asked for it, first or once more: they cannot approve it.
+    pub fn is_asked_by(&self, login: &Login) -> bool {
+        let first = match &self.purpose {
             Purpose::Requested { by, .. } => Some(by),
             Purpose::Rollback { by, .. } => by.as_ref(),
-            Purpose::Delivery => self.retried_by.as_ref(),
-        }
+            Purpose::Delivery => None,
+        };
+        [first, self.retried_by.as_ref()].contains(&Some(login))
     }
 
     /// The stage for an environment, if the release is for it.

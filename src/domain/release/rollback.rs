@@ -56,7 +56,8 @@ pub fn safety(state: &PipelineState, release: &Release, stage: &Stage, now: Time
             against.push(format!("Pull request {pull} changes {what}: an earlier commit does not take that back."));
         }
     }
-    if stage.known.as_ref().and_then(|known| known.artifact) == Some(false)
+    let known = stage.known.as_ref().filter(|known| known.target.as_ref().is_none_or(|sha| *sha == target.sha));
+    if known.and_then(|known| known.artifact) == Some(false)
         && let Some(artifact) = artifact_name(&release.plan, &state.service, &target.sha)
     {
         against.push(format!("The artifact {artifact} of release {} is gone.", target.release));

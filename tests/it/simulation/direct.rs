@@ -8,7 +8,7 @@ use super::scene::Sabotage;
 use super::scene::{Press, Scene, SentReport};
 use plimsoll::domain::event::{Event, Report, ReportState};
 use plimsoll::domain::ids::*;
-use plimsoll::domain::release::{StagePhase, dispatch_key, rollout};
+use plimsoll::domain::release::{dispatch_key, rollout};
 use plimsoll::engine::ports::{Arrival, Source, Store};
 use plimsoll::store::MemoryStore;
 
@@ -44,7 +44,7 @@ pub fn press(scene: &mut Scene, by: &str) {
     let mut buttons: Vec<(String, Sha)> = Vec::new();
     for release in state.releases.values().rev().take(4) {
         for place in 0..release.stages.len() {
-            for word in ["approve", "approve", "rollback", "retry", "hold", "resume"] {
+            for word in ["approve", "approve", "rollback", "retry", "hold"] {
                 buttons.push((format!("{word}.{}.{place}", release.number), release.sha.clone()));
             }
         }
@@ -66,9 +66,8 @@ pub fn press(scene: &mut Scene, by: &str) {
         head_sha = other.sha.clone();
     }
     scene.tell(|| format!("{by} presses {action} on {head_sha} of {service}"));
-    let (at, by) = (scene.now, Login::new(by));
+    let by = Login::new(by);
     scene.record.presses.push(Press {
-        at,
         by: by.clone(),
         service: service.clone(),
         action: action.clone(),
@@ -170,9 +169,4 @@ pub fn forge(scene: &mut Scene) {
         }
     }
     say(scene, &service, report, false);
-}
-
-/// Whether somebody is behind a stage's end, for stories.
-pub fn is_over(phase: &StagePhase) -> bool {
-    !matches!(phase, StagePhase::Ahead | StagePhase::Waiting { .. } | StagePhase::Rolling(_))
 }

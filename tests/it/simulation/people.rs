@@ -6,7 +6,10 @@ use super::direct;
 use super::policy::{BROKEN_POLICY, MIGRATIONS, policy};
 use super::scene::{Scene, Size};
 use super::words::words;
+use plimsoll::domain::ids::EnvironmentName;
+use plimsoll::domain::policy::GateName;
 use plimsoll::domain::policy::POLICY_PATH;
+use plimsoll::domain::release::StagePhase;
 use plimsoll::sandbox::history::History as _;
 use plimsoll::sandbox::history::{MadeHistory, MergeMethod, Signature};
 use plimsoll::sandbox::model::{Model, Permission, PullEdit, PullState, PullWish};
@@ -73,7 +76,8 @@ pub fn act(scene: &mut Scene) {
     let some = *scene.chance.pick(&all);
     let some_open = if open.is_empty() { None } else { Some(*scene.chance.pick(&open)) };
     let writer = *scene.chance.pick(&WRITERS);
-    if scene.size == Size::Small && scene.chance.one_in(3) {
+    let often = scene.size.of(2, 4);
+    if scene.chance.one_in(often) {
         return press_on(scene, some, some_open);
     }
     match (scene.chance.below(100), some_open) {
@@ -272,13 +276,61 @@ fn press_on(scene: &mut Scene, some: u64, some_open: Option<u64>) {
             let by = *scene.chance.pick(&WRITERS);
             merge(scene, number, by);
         }
-        Some(_) | None => {
-            let by = somebody(scene);
-            let verbs = ["approve", "approve", "approve", "rollback", "resume", "resume", "deploy main to", "retry"];
-            let verb = *scene.chance.pick(&verbs);
-            say(scene, some, by, &format!("/plimsoll {verb} production"));
+        Some(_) | None => answer_what_is(scene, some),
+    }
+}
+
+/// Somebody looks at the status and does what fits: where something waits, runs, failed, or was overridden.
+fn answer_what_is(scene: &mut Scene, some: u64) {
+    let by = somebody(scene);
+    let mut fitting: Vec<(&'static str, EnvironmentName, GateName)> = Vec::new();
+    let mut unreviewed = false;
+    for state in scene.record.pipelines.values() {
+        unreviewed |= state.overrides.iter().any(|one| one.reviewed.is_none());
+        for stage in state.releases.values().rev().take(3).flat_map(|release| &release.stages) {
+            let name = stage.policy.name.clone();
+            let unmet = stage.conditions.iter().find(|condition| !condition.met).map(|condition| condition.gate);
+            match (&stage.phase, unmet) {
+                (StagePhase::Waiting { .. }, Some(gate)) => fitting.push(("waits", name, gate)),
+                (StagePhase::Rolling(_), Some(gate)) => fitting.push(("waits", name, gate)),
+                (StagePhase::Rolling(_), None) => fitting.push(("runs", name, GateName::Order)),
+                (StagePhase::Failed { .. } | StagePhase::Cancelled { .. }, _) => {
+                    fitting.push(("failed", name, GateName::Hold));
+                }
+                (StagePhase::Succeeded { .. }, _) => fitting.push(("is live", name, GateName::Order)),
+                (_, _) => {}
+            }
         }
     }
+    if unreviewed && scene.chance.one_in(3) {
+        return if scene.chance.one_in(2) { direct::close_issue(scene, by) } else { direct::press(scene, by) };
+    }
+    if fitting.is_empty() {
+        return say(scene, some, by, "/plimsoll approve production");
+    }
+    let (what, name, gate) = scene.chance.pick(&fitting).clone();
+    let line = match (what, gate) {
+        ("waits", GateName::Approval) => scene.chance.pick(&["approve", "approve", "approve", "override approval"]),
+        ("waits", GateName::Lock) => scene.chance.pick(&["unlock", "override lock"]),
+        ("waits", GateName::Hold) => scene.chance.pick(&["resume", "retry", "override hold"]),
+        ("waits", GateName::Freeze) => scene.chance.pick(&["unfreeze", "override freeze"]),
+        ("waits", GateName::Window) => scene.chance.pick(&["override window", "deploy main to"]),
+        ("waits", _) => scene.chance.pick(&["cancel", "why", "rollback"]),
+        ("runs", _) => {
+            scene.chance.pick(&["lock", "hold", "freeze", "cancel", "rollback", "report", "resume", "resume"])
+        }
+        ("failed", _) => scene.chance.pick(&["resume", "retry", "rollback", "revert"]),
+        (_, _) => scene.chance.pick(&["rollback", "promote", "deploy main to", "lock", "hold", "freeze", "revert"]),
+    };
+    let ends = match *line {
+        "report" => return direct::forge(scene),
+        "revert" => return revert(scene),
+        "lock" | "hold" | "freeze" => format!(" --for {}m", scene.chance.between(1, 6)),
+        line if line.starts_with("override") => " --reason \"customers wait\"".to_owned(),
+        _ => String::new(),
+    };
+    let place = if *line == "deploy main to" { "production".to_owned() } else { name.to_string() };
+    say(scene, some, by, &format!("/plimsoll {line} {place}{ends}"));
 }
 
 /// Every other time one of those who may approve.

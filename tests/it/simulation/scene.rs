@@ -193,7 +193,6 @@ pub struct Landing {
 /// A button that somebody pressed.
 #[derive(Clone, Debug)]
 pub struct Press {
-    pub at: i64,
     pub by: Login,
     pub service: ServiceName,
     pub action: String,

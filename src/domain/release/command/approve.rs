@@ -140,10 +140,7 @@ fn four_eyes(
     let rule = format!("{shown} needs somebody with no hand in the release");
     let between = state.releases.values().filter(|r| r.number <= release.number);
     let live = state.live(environment).map_or(ReleaseNumber(0), |live| live.release);
-    let asked = between.filter(|r| r.number > live).find(|r| {
-        let asked = r.requester() == Some(&command.by) || r.retried_by.as_ref() == Some(&command.by);
-        asked && !r.is_rollback()
-    });
+    let asked = between.filter(|r| r.number > live).find(|r| r.is_asked_by(&command.by) && !r.is_rollback());
     if let Some(asked) = asked {
         return Err(format!("{by} asked for release {}; {rule}.", asked.number));
     }

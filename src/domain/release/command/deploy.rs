@@ -193,6 +193,21 @@ pub(super) fn retry(
         return Err(changed_since(&environment));
     }
     let old = failed.clone();
+    let ended_at = old.stage(&environment).and_then(|stage| match &stage.phase {
+        StagePhase::Failed { at, .. } | StagePhase::Cancelled { at, .. } => Some(*at),
+        StagePhase::Ahead
+        | StagePhase::Waiting { .. }
+        | StagePhase::Rolling(_)
+        | StagePhase::Succeeded { .. }
+        | StagePhase::Superseded { .. }
+        | StagePhase::NotReached => None,
+    });
+    // Trying again ends the automation's hold, so that its author must have known what is held and why.
+    let held_at = block::of_automation(state, &environment).map(|block| block.since);
+    if [ended_at, held_at].into_iter().flatten().any(|at| written_before(command, at)) {
+        let (shown, number) = (code(environment.as_str()), old.number);
+        return Err(format!("Release {number} ended in {shown} after this was written. Look at it and retry again."));
+    }
     block::release_automation(state, &environment);
     state.last_number += 1;
     let number = ReleaseNumber(state.last_number);

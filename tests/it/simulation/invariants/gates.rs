@@ -67,7 +67,7 @@ fn note_wanted(scene: &mut Scene, turned: &Turned<'_>) {
         let was = same_stage(turned.before, release, stage).and_then(rollout_of);
         let (Some(requirement), None, Some(_)) = (&stage.policy.approval, was, rollout_of(stage)) else { continue };
         let name = &stage.policy.name;
-        let band = band(turned.after, release, name);
+        let band = band(scene, turned.after, release, name);
         let raises = stage.policy.when_risk.iter().filter(|raise| band.is_none_or(|band| raise.from <= band));
         let wanted = raises.filter_map(|raise| raise.approvals).chain([requirement.count]).max().unwrap_or(0) as usize;
         scene.record.wanted.insert((turned.after.service.clone(), release.number, name.clone()), wanted);
@@ -92,9 +92,9 @@ pub fn reasons(
             BlockKind::Freeze => GateName::Freeze,
         };
         let over = block.until.is_some_and(|until| until <= now);
-        let mends = block
-            .culprit
-            .is_some_and(|culprit| brings_revert(scene, &brought(state, release, name), |pull| pull == culprit.0));
+        let mends = block.culprit.is_some_and(|culprit| {
+            brings_revert(scene, &brought(scene, state, release, name), |pull| pull == culprit.0)
+        });
         if means(block.environment.as_ref(), name) && !over && !mends {
             found.push((gate, format!("{block:?}")));
         }
@@ -102,7 +102,7 @@ pub fn reasons(
     if !stage.policy.windows.is_empty() && !stage.policy.windows.iter().any(|window| is_open(window, now)) {
         found.push((GateName::Window, "it is outside the windows".to_owned()));
     }
-    let band = band(state, release, name);
+    let band = band(scene, state, release, name);
     let frozen = stage.policy.freezes.iter().find(|freeze| {
         let passes = freeze.pass.zip(band).is_some_and(|(pass, band)| band <= pass);
         freeze.from <= now && now < freeze.to && !passes

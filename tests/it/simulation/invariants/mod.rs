@@ -172,7 +172,6 @@ fn words(scene: &Scene, state: &PipelineState, since: i64) -> Vec<Word> {
             "rollback" => Verb::Rollback { environment, to: None, service: None, reason: None },
             "retry" => Verb::Retry { environment: Some(environment), service: None },
             "hold" => Verb::Hold { environment: Some(environment), service: None, lasts: None, reason: None },
-            "resume" => Verb::Resume { environment: Some(environment), service: None },
             _ => continue,
         };
         found.push(Word { by: press.by.to_string(), verb, bound: Some(press.head_sha.clone()) });
@@ -202,16 +201,29 @@ fn means(named: Option<&EnvironmentName>, environment: &EnvironmentName) -> bool
     named.is_none_or(|named| named == environment)
 }
 
-/// Every change that lies between what is live and a release.
-fn brought<'a>(state: &'a PipelineState, release: &'a Release, environment: &EnvironmentName) -> Vec<&'a Change> {
-    let live = state.live(environment).map_or(ReleaseNumber(0), |live| live.release);
-    let between = state.releases.values().filter(|other| other.number > live && other.number < release.number);
-    between.chain([release]).flat_map(|release| &release.changes).collect()
+/// Every change that a release would bring over what is live, by the history on GitHub; of those that the pipeline was
+/// told of.
+fn brought<'a>(
+    scene: &Scene,
+    state: &'a PipelineState,
+    release: &'a Release,
+    environment: &EnvironmentName,
+) -> Vec<&'a Change> {
+    let history = &scene.model.history;
+    let live = state.live(environment).map(|live| live.sha.as_str());
+    let mut known: Vec<&Change> = state.releases.values().flat_map(|release| &release.changes).collect();
+    known.sort_by_key(|change| change.pull);
+    known.dedup_by_key(|change| change.pull);
+    known.retain(|change| {
+        let sha = change.sha.as_str();
+        history.is_ancestor(sha, release.sha.as_str()) && !live.is_some_and(|live| history.is_ancestor(sha, live))
+    });
+    known
 }
 
 /// The band of all of that together; `None`: of a part nobody knows.
-fn band(state: &PipelineState, release: &Release, environment: &EnvironmentName) -> Option<Band> {
-    let changes = brought(state, release, environment);
+fn band(scene: &Scene, state: &PipelineState, release: &Release, environment: &EnvironmentName) -> Option<Band> {
+    let changes = brought(scene, state, release, environment);
     let mut well = 1.0;
     for change in &changes {
         well *= 1.0 - change.risk?.0;

@@ -144,7 +144,8 @@ fn is_mended(scene: &Scene, turned: &Turned<'_>, block: &Block) -> bool {
         let was = same_stage(turned.before, release, stage).map(|stage| &stage.phase);
         let now = matches!(stage.phase, StagePhase::Succeeded { .. });
         let new = now && !matches!(was, Some(StagePhase::Succeeded { .. }));
-        here && new && brings_revert(scene, &brought(turned.before, release, &stage.policy.name), |p| p == culprit.0)
+        here && new
+            && brings_revert(scene, &brought(scene, turned.before, release, &stage.policy.name), |p| p == culprit.0)
     })
 }
 

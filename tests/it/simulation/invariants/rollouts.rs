@@ -97,8 +97,9 @@ fn runs_alone(scene: &mut Scene, landing: &Landing, release: &Release, state: &P
 /// Whether a release brings the revert of something that a failed one brought.
 fn mends(scene: &Scene, landing: &Landing, release: &Release, failed: Option<&Release>, state: &PipelineState) -> bool {
     let Some(failed) = failed else { return false };
-    let suspects: BTreeSet<u64> = brought(state, failed, &landing.environment).iter().map(|c| c.pull.0).collect();
-    brings_revert(scene, &brought(state, release, &landing.environment), |pull| suspects.contains(&pull))
+    let suspects: BTreeSet<u64> =
+        brought(scene, state, failed, &landing.environment).iter().map(|c| c.pull.0).collect();
+    brings_revert(scene, &brought(scene, state, release, &landing.environment), |pull| suspects.contains(&pull))
 }
 
 /// When a run itself reported that it succeeded.
@@ -287,7 +288,7 @@ fn nothing_is_replaced(scene: &mut Scene, turned: &Turned<'_>) {
         let allowed = theirs.policy.supersede == Supersede::Abort;
         // Where it stands was reverted by the newer one, it could never go on.
         let paused = gates::is_between(stage);
-        let mends = brings_revert(scene, &brought(turned.after, newer, &stage.policy.name), |pull| {
+        let mends = brings_revert(scene, &brought(scene, turned.after, newer, &stage.policy.name), |pull| {
             release.changes.iter().any(|change| change.pull.0 == pull)
         });
         let blocks: Vec<_> = turned.before.blocks.iter().filter(|b| turned.after.blocks.contains(b)).collect();
@@ -387,7 +388,8 @@ fn goes_back(scene: &mut Scene, turned: &Turned<'_>) {
         let wanted = stage.policy.on_failure == OnFailure::Rollback && !release.is_rollback() && ran && failed;
         if wanted && against.is_empty() && back.is_none() {
             // A pull request's own list of paths may be longer than what is left between the two commits.
-            let undone = brought(turned.before, release, &stage.policy.name).iter().any(|c| !c.irreversible.is_empty());
+            let undone =
+                brought(scene, turned.before, release, &stage.policy.name).iter().any(|c| !c.irreversible.is_empty());
             if !undone {
                 scene.broke(GOES_BACK, story);
             }

@@ -122,7 +122,7 @@ fn heard(
 fn note_bake(scene: &mut Scene, turned: &Turned<'_>, release: &Release, stage: &Stage, step: usize, place: &Place) {
     let mut bake = stage.policy.bake;
     if !release.is_rollback() {
-        let band = band(turned.after, release, &stage.policy.name);
+        let band = band(scene, turned.after, release, &stage.policy.name);
         let raises = stage.policy.when_risk.iter().filter(|raise| band.is_none_or(|band| raise.from <= band));
         bake = raises.filter_map(|raise| raise.bake).chain([bake]).max().unwrap_or(bake);
     }
@@ -141,7 +141,6 @@ fn goes_on_verified(scene: &mut Scene, turned: &Turned<'_>, stage: &Stage, was: 
     }
     let resumed = turned.heard.events.iter().any(|(_, event)| match event {
         Event::Signal(Signal::Commanded { command, .. }) => matches!(command.verb, Verb::Resume { .. }),
-        Event::ActionRequested { action, .. } => action.starts_with("resume."),
         _ => false,
     });
     if matches!(was.phase, StepPhase::Undecided { .. }) && !resumed {
