@@ -7,7 +7,7 @@ use super::*;
 use crate::domain::event::StageStanding;
 use crate::domain::markdown::{code, text};
 use crate::domain::policy::windows;
-use crate::domain::policy::{Band, Portion, Requirement};
+use crate::domain::policy::{Band, Requirement};
 
 /// One condition of a gate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -338,20 +338,6 @@ pub fn who_may(requirement: &Requirement) -> String {
         return WRITERS.to_owned();
     }
     who.join(" or ")
-}
-
-/// How the next step of a stage is called, for instance `25 %`; `None`: there is only one.
-pub fn next_portion(stage: &Stage) -> Option<&Portion> {
-    let step = stage.rollout().map_or(0, |rollout| match rollout.phase {
-        StepPhase::Between { .. } => rollout.step + 1,
-        StepPhase::Creating
-        | StepPhase::Dispatching { .. }
-        | StepPhase::Finding { .. }
-        | StepPhase::Running { .. }
-        | StepPhase::Baking { .. }
-        | StepPhase::Undecided { .. } => rollout.step,
-    });
-    if stage.policy.rollout.len() > 1 { stage.policy.rollout.get(step) } else { None }
 }
 
 /// The command that approves, as a person types it.
