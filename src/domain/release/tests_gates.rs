@@ -402,3 +402,14 @@ fn a_change_that_a_candidate_took_over_counts_once() {
     let (together, _) = content::risk(&stage.state, release, &production()).expect("a risk");
     assert!((together - 0.28).abs() < 1e-9, "{together}");
 }
+
+#[test]
+fn what_only_a_person_can_bring_is_told_as_next_and_time_alone_only_when_it_is_enough() {
+    let mut stage = with(|_| {});
+    stage.command("grace", lock(Some(Span::hours(2))));
+    stage.merge(7, "ada").run(RunStatus::Succeeded);
+    let next = |stage: &mut Stage1| why(stage).lines().last().unwrap_or_default().to_owned();
+    insta::assert_snapshot!(next(&mut stage), @"Next: `/plimsoll approve production`, by members of `acme/release-managers`, with no hand in the release.");
+    stage.approve("grace");
+    insta::assert_snapshot!(next(&mut stage), @"Next: by itself Wed 00:13 UTC, in 2 h; or `/plimsoll unlock production`, by `grace` or anybody with maintain permission.");
+}
