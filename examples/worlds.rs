@@ -45,8 +45,8 @@ fn arguments() -> Result<Arguments, String> {
             "--calm" => found.wish.calm = true,
             "--sabotage" => {
                 let name = words.next().unwrap_or_default();
-                let all = SABOTAGES.into_iter().find(|sabotage| format!("{sabotage:?}") == name);
-                found.wish.sabotage = Some(all.ok_or(format!("one of {:?}", SABOTAGES))?);
+                let all = Sabotage::ALL.into_iter().find(|sabotage| format!("{sabotage:?}") == name);
+                found.wish.sabotage = Some(all.ok_or(format!("one of {:?}", Sabotage::ALL))?);
             }
             _ => {
                 let known = "--seeds N --from S, --seed N, --trace, --short, --calm, --sabotage NAME";
@@ -56,18 +56,6 @@ fn arguments() -> Result<Arguments, String> {
     }
     Ok(found)
 }
-
-/// Every weakness that a world can be given.
-const SABOTAGES: [Sabotage; 8] = [
-    Sabotage::NoProbe,
-    Sabotage::NoSettle,
-    Sabotage::NoMark,
-    Sabotage::NoWake,
-    Sabotage::NoSweep,
-    Sabotage::AnybodyApproves,
-    Sabotage::NoHold,
-    Sabotage::NoShow,
-];
 
 /// What happened in all worlds together.
 struct Tally {

@@ -2,15 +2,16 @@
 //!
 //! The only room that names every adapter and that reads the system's clock. Must never decide anything else.
 
-use crate::config::{self, Flags, LogFlags, LogSettings, Refusal, Settings, World};
+use crate::config::{self, DatabaseFlags, Flags, LogFlags, LogSettings, Refusal, Settings, Whereabouts, World};
 use crate::domain::ids::{Span, Timestamp};
 use crate::engine::janitor::Janitor;
-use crate::engine::ports::{Clock, GitHubError, Holder, Store};
+use crate::engine::ports::{Clock, GitHubError, Holder, Store, Webhooks};
 use crate::engine::run::{Bell, Engine, Pace};
-use crate::github::{Client, ClientSettings, Interpreter, Secrets, key_signs};
+use crate::github::{Client, ClientSettings, Interpreter, Issuer, IssuerSettings, Secrets, key_signs};
 use crate::probe::{HostRule, ProbeSettings, Prober, SystemResolver};
 use crate::store::{SqliteOptions, SqliteStore};
 use crate::telemetry;
+use crate::web::api::Api;
 use crate::web::{self, Door, Limits};
 use anyhow::Context;
 use std::fs;
@@ -45,6 +46,21 @@ pub fn settings(flags: &Flags) -> Result<Settings, Refusal> {
 /// Reads the settings of the log alone.
 pub fn log_settings(flags: &LogFlags) -> Result<LogSettings, Refusal> {
     config::read_log(flags, &world())
+}
+
+/// Reads where the state is kept. The file need not be there, nor be writable.
+pub fn whereabouts(flags: &DatabaseFlags) -> Result<Whereabouts, Refusal> {
+    config::read_whereabouts(flags, &World { database: &|_| Ok(()), ..world() })
+}
+
+/// Opens the state of a service for reading, also while that service runs.
+pub async fn open_to_read(database: &Path) -> anyhow::Result<impl Store> {
+    Ok(SqliteStore::open_to_read(database, SqliteOptions::default()).await?)
+}
+
+/// What understands deliveries.
+pub fn webhooks(known: &Whereabouts) -> impl Webhooks {
+    Interpreter::new(&known.github_api_url, &known.app_id)
 }
 
 fn world() -> World<'static> {
@@ -140,6 +156,16 @@ pub async fn start_on<S: Store + 'static, C: Clock + 'static>(
 ) -> anyhow::Result<RunningApp> {
     let github = ClientSettings::new(&settings.github_api_url, &settings.app_id, settings.private_key.clone());
     let github = Client::new(github, clock.clone()).context("cannot speak to GitHub")?;
+    let callers = Issuer::new(
+        IssuerSettings {
+            issuer: settings.oidc_issuer.clone(),
+            audience: settings.oidc_audience.clone(),
+            // Two requests may be needed, and there must be time left to answer.
+            timeout: settings.request_timeout / 3,
+        },
+        clock.clone(),
+    );
+    let callers = callers.map_err(anyhow::Error::msg).context("cannot know workflow runs by their tokens")?;
     let probes = prober(settings, clock.clone()).map_err(anyhow::Error::msg).context("cannot ask outside GitHub")?;
     let listener =
         TcpListener::bind(settings.listen).await.with_context(|| format!("cannot listen on {}", settings.listen))?;
@@ -169,7 +195,18 @@ pub async fn start_on<S: Store + 'static, C: Clock + 'static>(
     };
     let closed_last = store.clone();
     let secrets = Secrets::new(settings.webhook_secrets.clone());
-    let router = web::router(Door {
+    let api = Api {
+        store: store.clone(),
+        clock: clock.clone(),
+        callers: Arc::new(callers),
+        arrived: Box::new({
+            let bell = bell.clone();
+            move || bell.lanes()
+        }),
+        token: settings.api_token.clone(),
+        request_timeout: settings.request_timeout,
+    };
+    let door = Door {
         store,
         clock,
         verify: Box::new(move |signature, body| secrets.verify(signature, body).is_ok()),
@@ -177,7 +214,8 @@ pub async fn start_on<S: Store + 'static, C: Clock + 'static>(
         schema: Some(crate::domain::policy::SCHEMA.to_owned()),
         stop: stop.clone(),
         limits: limits.clone(),
-    });
+    };
+    let router = web::router(door, api);
 
     // The workers have a token of their own, so that one that broke down can be told from a stop that was asked for.
     let workers_stop = stop.child_token();
@@ -350,6 +388,9 @@ mod tests {
             probe_nets: Vec::new(),
             probe_redirects: 0,
             prometheus_url: None,
+            oidc_issuer: config::OIDC_ISSUER.to_owned(),
+            oidc_audience: "plimsoll".to_owned(),
+            api_token: None,
         };
         let stop = CancellationToken::new();
         let app = start(&settings, stop.clone()).await.unwrap();

@@ -3,6 +3,7 @@
 //! The only room that reads the environment. Must never print a secret, and must never start anything: what can only
 //! be judged elsewhere (does the key sign, can the database be written) is asked through [`World`].
 
+mod callers;
 mod sources;
 mod values;
 
@@ -20,6 +21,8 @@ use std::time::Duration;
 pub const GITHUB_API_URL: &str = "https://api.github.com";
 /// GitHub's own pages, used when nothing else is said.
 pub const GITHUB_WEB_URL: &str = "https://github.com";
+/// Who issues tokens to workflow runs on GitHub's own machines.
+pub const OIDC_ISSUER: &str = "https://token.actions.githubusercontent.com";
 
 /// Everything that `plimsoll serve` must know before it starts. Printing it shows no secret.
 #[derive(Clone, Debug)]
@@ -55,6 +58,12 @@ pub struct Settings {
     pub probe_redirects: u8,
     /// Base of the operator's own Prometheus server, without a slash at the end.
     pub prometheus_url: Option<String>,
+    /// Who issues the tokens by which workflow runs say who they are, without a slash at the end.
+    pub oidc_issuer: String,
+    /// What these tokens must have been asked for.
+    pub oidc_audience: String,
+    /// What readers of the API must bring; `None`: nobody may read.
+    pub api_token: Option<SecretString>,
 }
 
 /// What is logged, and how it looks.
@@ -159,6 +168,21 @@ pub struct Flags {
     /// [env: PLIMSOLL_PROMETHEUS_URL] [default: none]
     #[arg(long, value_name = "URL")]
     pub prometheus_url: Option<String>,
+
+    /// Who issues the tokens by which workflow runs say who they are, when they report
+    /// [env: PLIMSOLL_OIDC_ISSUER] [default: what belongs to the API address]
+    #[arg(long, value_name = "URL")]
+    pub oidc_issuer: Option<String>,
+
+    /// The audience that these tokens must have been asked for; the address of this service is a good one
+    /// [env: PLIMSOLL_OIDC_AUDIENCE] [default: plimsoll]
+    #[arg(long, value_name = "TEXT")]
+    pub oidc_audience: Option<String>,
+
+    /// Token that readers of the API must bring, 32 characters or more. Without it nothing can be read there. Other users
+    /// of this machine can see flags: rather use the environment or a file [env: PLIMSOLL_API_TOKEN] [default: none]
+    #[arg(long, value_name = "TOKEN")]
+    pub api_token: Option<String>,
 }
 
 /// The flags about the log, which other commands have too.
@@ -225,6 +249,9 @@ pub fn read(flags: &Flags, world: &World) -> Result<Settings, Refusal> {
     let probe_nets = values::probe_nets(&mut sources, flags);
     let probe_redirects = values::probe_redirects(&mut sources, flags);
     let prometheus_url = values::prometheus_url(&mut sources, flags);
+    let oidc_issuer = callers::oidc_issuer(&mut sources, flags, github_api_url.as_deref());
+    let oidc_audience = callers::oidc_audience(&mut sources, flags);
+    let api_token = callers::api_token(&mut sources, flags);
     let all = (|| {
         Some(Settings {
             listen: listen?,
@@ -243,6 +270,9 @@ pub fn read(flags: &Flags, world: &World) -> Result<Settings, Refusal> {
             probe_nets: probe_nets?,
             probe_redirects: probe_redirects?,
             prometheus_url: prometheus_url?,
+            oidc_issuer: oidc_issuer?,
+            oidc_audience: oidc_audience?,
+            api_token: api_token?,
         })
     })();
     sources.end(all)
@@ -253,6 +283,40 @@ pub fn read_log(flags: &LogFlags, world: &World) -> Result<LogSettings, Refusal>
     let mut sources = Sources::open(None, world);
     let log = values::log(&mut sources, flags);
     sources.end(log)
+}
+
+/// Where the state is kept, for commands that look into it.
+#[derive(clap::Args, Clone, Default)]
+pub struct DatabaseFlags {
+    /// Settings file of the service [env: PLIMSOLL_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Where the service keeps its state: a path or sqlite:PATH
+    /// [env: PLIMSOLL_DATABASE, DATABASE_URL] [default: plimsoll.db]
+    #[arg(long, value_name = "PATH")]
+    pub database: Option<String>,
+}
+
+/// What a command must know that only looks.
+#[derive(Clone, Debug)]
+pub struct Whereabouts {
+    pub database: PathBuf,
+    /// As in [`Settings`].
+    pub github_api_url: String,
+    /// As in [`Settings`]; empty when it is not given here.
+    pub app_id: String,
+}
+
+/// Reads where the state is kept, and of the other settings only what helps to understand it.
+pub fn read_whereabouts(flags: &DatabaseFlags, world: &World) -> Result<Whereabouts, Refusal> {
+    let mut sources = Sources::open(flags.config.as_deref(), world);
+    let flags = Flags { database: flags.database.clone(), ..Flags::default() };
+    let database = values::database(&mut sources, &flags);
+    let github_api_url = values::github_api_url(&mut sources, &flags);
+    let app_id = sources.find(Key("app_id"), None).map(|found| found.text.trim().to_owned()).unwrap_or_default();
+    let all = (|| Some(Whereabouts { database: database?, github_api_url: github_api_url?, app_id }))();
+    sources.end(all)
 }
 
 /// Why the service does not start: one line for each thing that is missing or wrong.

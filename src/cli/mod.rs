@@ -6,6 +6,7 @@
 //! 130 stopped at once by a second signal.
 
 mod check;
+mod explain;
 mod health;
 mod sandbox;
 mod serve;
@@ -42,6 +43,8 @@ enum Command {
     Sandbox(sandbox::Sandbox),
     /// Looks for problems in a policy file, as the check on a pull request would
     Check(check::Check),
+    /// Says why a release is or is not in an environment, where a pull request stands, or what became of a delivery
+    Explain(explain::Explain),
     /// Asks a running service whether it is ready; for the health checks of containers
     Health(health::Health),
 }
@@ -52,6 +55,7 @@ pub fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Sandbox(sandbox) => sandbox.run(),
         Command::Check(check) => check.run(),
+        Command::Explain(explain) => explain.run(),
         Command::Health(health) => health.run(),
     };
     ExitCode::from(code)

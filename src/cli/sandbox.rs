@@ -150,6 +150,9 @@ impl Sandbox {
             probe_nets: Vec::new(),
             probe_redirects: 0,
             prometheus_url: None,
+            oidc_issuer: github.oidc_issuer(),
+            oidc_audience: "plimsoll".to_owned(),
+            api_token: None,
         };
         let mut signals = Signals::new()?;
         let stop = CancellationToken::new();

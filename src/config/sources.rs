@@ -11,7 +11,7 @@ use toml::Value;
 pub struct Key(pub &'static str);
 
 /// Every key that the settings file may hold.
-pub const KEYS: [Key; 18] = [
+pub const KEYS: [Key; 21] = [
     Key("listen"),
     Key("database"),
     Key("github_api_url"),
@@ -30,6 +30,9 @@ pub const KEYS: [Key; 18] = [
     Key("probe_nets"),
     Key("probe_redirects"),
     Key("prometheus_url"),
+    Key("oidc_issuer"),
+    Key("oidc_audience"),
+    Key("api_token"),
 ];
 
 impl Key {

@@ -75,6 +75,34 @@ fn three_settings_are_enough() {
     // Nothing outside GitHub is asked.
     assert!(settings.probe_hosts.is_empty() && settings.probe_nets.is_empty());
     assert_eq!((settings.probe_redirects, settings.prometheus_url), (0, None));
+    assert_eq!(settings.oidc_issuer, "https://token.actions.githubusercontent.com");
+    assert_eq!(settings.oidc_audience, "plimsoll");
+    assert!(settings.api_token.is_none(), "nobody may read");
+}
+
+#[test]
+fn the_issuer_of_tokens_follows_the_api_address() {
+    let issuer = |api| complete(&[("PLIMSOLL_GITHUB_API_URL", api)]).settings().oidc_issuer;
+    assert_eq!(issuer("https://ghe.example/api/v3"), "https://ghe.example/_services/token");
+    assert_eq!(issuer("https://api.acme.ghe.com"), "https://token.actions.acme.ghe.com");
+    assert_eq!(issuer("http://127.0.0.1:4000"), "http://127.0.0.1:4000/_services/token");
+    let named = complete(&[("PLIMSOLL_OIDC_ISSUER", "https://token.actions.githubusercontent.com/acme/")]);
+    assert_eq!(named.settings().oidc_issuer, "https://token.actions.githubusercontent.com/acme");
+}
+
+#[test]
+fn what_would_let_strangers_call_is_refused() {
+    let given = complete(&[
+        ("PLIMSOLL_OIDC_ISSUER", "http://tokens.example"),
+        ("PLIMSOLL_OIDC_AUDIENCE", "two words"),
+        ("PLIMSOLL_API_TOKEN", "hush"),
+    ]);
+    assert_snapshot!(given.refusal(), @r"
+    3 settings are missing or wrong:
+      - oidc_issuer (from PLIMSOLL_OIDC_ISSUER): `http://tokens.example` would send tokens unencrypted; http is taken for this machine (127.0.0.1, localhost) only. Write it as https://HOST, with the path if it has one.
+      - oidc_audience (from PLIMSOLL_OIDC_AUDIENCE): `two words` is not an audience. Write a word or a URL of up to 200 letters without spaces, for instance the address of this service.
+      - api_token (from PLIMSOLL_API_TOKEN): the token has 4 characters and can be guessed. Use 32 characters or more, for instance from `openssl rand -hex 32`, or leave it out.
+    ");
 }
 
 #[test]
@@ -221,6 +249,8 @@ fn every_key_of_the_settings_file_is_read() {
         probe_nets = "10.2.0.0/16, fd00:1::/64, 127.0.0.1"
         probe_redirects = 2
         prometheus_url = "http://prometheus:9090/prom/"
+        oidc_audience = "https://plimsoll.example"
+        api_token = "0123456789abcdef0123456789abcdef"
         "#,
     );
     let settings = given.settings();
@@ -256,6 +286,11 @@ fn every_key_of_the_settings_file_is_read() {
         probe_redirects: 2,
         prometheus_url: Some(
             "http://prometheus:9090/prom",
+        ),
+        oidc_issuer: "https://github.example/_services/token",
+        oidc_audience: "https://plimsoll.example",
+        api_token: Some(
+            SecretBox<str>([REDACTED]),
         ),
     }
     "#);

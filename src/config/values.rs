@@ -125,7 +125,7 @@ pub(super) fn github_web_url(sources: &mut Sources, flags: &Flags, api: Option<&
 }
 
 /// An https address, or an http one of this machine; without a slash at the end.
-fn github_url(sources: &mut Sources, key: Key, found: &Found) -> Option<String> {
+pub(super) fn github_url(sources: &mut Sources, key: Key, found: &Found) -> Option<String> {
     let text = found.text.trim().trim_end_matches('/');
     let mend = "Write it as https://HOST, with the path if it has one.";
     let fault = match text.parse::<Uri>() {
@@ -466,7 +466,7 @@ fn duration_in(text: &str) -> Option<Duration> {
 }
 
 /// A value as far as it is worth showing, on one line.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(60).collect();
     if text.chars().count() > 60 { format!("{clean}…") } else { clean }
 }

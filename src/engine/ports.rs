@@ -108,6 +108,38 @@ pub struct FailedDelivery {
     pub at: Timestamp,
 }
 
+// ---------------------------------------------------------------- who calls
+
+/// Says who a caller is that brings a token of its workflow run.
+pub trait Callers: Send + Sync {
+    /// Verifies a token. It is good for a few minutes and may be shown more than once.
+    fn verify(&self, token: &str) -> impl Future<Output = Result<Claims, CallerError>> + Send;
+}
+
+/// What a verified token says of the run that brings it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    pub repository: RepoName,
+    pub run: RunId,
+    /// From 1; grows when the run is run again.
+    pub attempt: u32,
+    /// The environment of the job that asked for the token; `None`: the job names none.
+    pub environment: Option<EnvironmentName>,
+    /// Commit that the run was started on.
+    pub sha: Sha,
+}
+
+/// Why it is not known who calls.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallerError {
+    /// The token does not count. The message is a sentence for the caller; it tells nothing of keys.
+    #[error("{message}")]
+    Invalid { message: String },
+    /// Nothing can be said now: the issuer's keys could not be read. The message is for the log.
+    #[error("{message}")]
+    Unavailable { message: String },
+}
+
 // ---------------------------------------------------------------- what runs
 
 /// Asks what runs, outside GitHub. Questions come from a repository's policy, so they are not to be trusted.
@@ -187,6 +219,8 @@ pub enum Source {
     Lane(Subject),
     Effect(EffectKey),
     Person(Login),
+    /// A workflow run that reported; who it is was verified.
+    Run(RunId),
     Operator,
 }
 
@@ -356,6 +390,10 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<JournalLine>, StoreError>> + Send;
 
+    /// What is known of a delivery: nothing, one, or several where its GUID came with other bytes; oldest first. For
+    /// people: it may look through all deliveries.
+    fn delivery(&self, id: &DeliveryId) -> impl Future<Output = Result<Vec<KnownDelivery>, StoreError>> + Send;
+
     /// Everything parked: deliveries and arrivals, newest first.
     fn parked(&self, limit: usize) -> impl Future<Output = Result<Vec<Parked>, StoreError>> + Send;
 
@@ -375,6 +413,31 @@ pub struct JournalLine {
     pub version: u64,
     pub text: String,
     pub hash: String,
+}
+
+/// A delivery that came in at some time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownDelivery {
+    pub event: String,
+    pub received_at: Timestamp,
+    pub fate: Fate,
+    /// `None`: it has been forgotten.
+    pub body: Option<bytes::Bytes>,
+}
+
+/// What became of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It waits to be sorted.
+    Unsorted,
+    /// Its events went into the inboxes of their lanes.
+    Sorted,
+    Ignored {
+        because: String,
+    },
+    Parked {
+        because: String,
+    },
 }
 
 /// Something that was put aside.

@@ -2,7 +2,7 @@
 //!
 //! Knows the store's port. Must never claim a lane.
 
-use super::ports::{Counts, JournalLine, Parked, Store, StoreError};
+use super::ports::{Counts, JournalLine, KnownDelivery, Parked, Store, StoreError};
 use super::step::read_lane;
 use crate::domain::decide::Lane;
 use crate::domain::ids::*;
@@ -26,6 +26,11 @@ pub async fn lane<S: Store>(store: &S, subject: &Subject) -> Result<Option<Lane>
 /// What happened to a lane and why, newest first.
 pub async fn journal<S: Store>(store: &S, subject: &Subject) -> Result<Vec<JournalLine>, StoreError> {
     store.journal(subject, LINES).await
+}
+
+/// What is known of a delivery, oldest first.
+pub async fn delivery<S: Store>(store: &S, id: &DeliveryId) -> Result<Vec<KnownDelivery>, StoreError> {
+    store.delivery(id).await
 }
 
 /// What was put aside for a person to look at, newest first.

@@ -4,8 +4,9 @@
 //! `domain` and of `engine::ports`. Must never know the store, or what follows from what GitHub says.
 //!
 //! In reading order: a delivery is believed (`webhook`) and understood (`interpret`); the `client` asks and acts with
-//! a `token`, under `limits`, over the `transport`; `observe` answers needs, `perform` does effects (one of them by `graphql`), `probe`
-//! looks whether they stand; `app` is what the App may do as itself.
+//! a `token`, under `limits`, over the `transport`; `observe` answers needs, `perform` does effects (one of them by
+//! `graphql`), `probe` looks whether they stand; `app` is what the App may do as itself. `oidc` tells which workflow run a
+//! caller is.
 
 pub mod app;
 pub mod client;
@@ -14,6 +15,9 @@ mod graphql;
 pub mod interpret;
 mod limits;
 mod observe;
+pub mod oidc;
+#[cfg(test)]
+mod oidc_tests;
 mod path;
 mod perform;
 mod probe;
@@ -29,6 +33,7 @@ mod wire;
 
 pub use client::Client;
 pub use interpret::Interpreter;
+pub use oidc::{Issuer, IssuerSettings};
 pub use settings::{ClientProblem, ClientSettings};
 pub use token::key_signs;
 pub use webhook::{Secrets, SignatureProblem};

@@ -5,8 +5,9 @@
 use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::encoding::AsDer as _;
+use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rsa::{KeyPair, KeySize, PublicKeyComponents};
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256};
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
@@ -40,7 +41,7 @@ struct Header {
 
 impl AppKey {
     /// The key of this process. Making one takes a moment, so all sandboxes in a process share it.
-    pub fn shared() -> Result<Arc<Self>, aws_lc_rs::error::Unspecified> {
+    pub fn shared() -> Result<Arc<Self>, Unspecified> {
         static SHARED: OnceLock<Arc<AppKey>> = OnceLock::new();
         if let Some(key) = SHARED.get() {
             return Ok(key.clone());
@@ -50,7 +51,7 @@ impl AppKey {
     }
 
     /// Makes a new key of 2048 bits.
-    pub fn generate() -> Result<Self, aws_lc_rs::error::Unspecified> {
+    pub fn generate() -> Result<Self, Unspecified> {
         let pair = KeyPair::generate(KeySize::Rsa2048)?;
         let der = pair.as_der()?;
         let text = BASE64_STANDARD.encode(der.as_ref());
@@ -72,16 +73,28 @@ impl AppKey {
     /// A JWT of this App, valid for nine minutes, as the service would sign it.
     #[cfg(test)]
     pub fn jwt(&self, issuer: &str, issued_at_s: i64) -> String {
-        use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+        let claims = serde_json::json!({ "iss": issuer, "iat": issued_at_s, "exp": issued_at_s + 540 });
+        self.signed(&serde_json::json!({ "alg": "RS256", "typ": "JWT" }), &claims).unwrap()
+    }
+
+    /// Signs a JWT with RS256, whatever its header says.
+    pub fn signed(&self, header: &serde_json::Value, claims: &serde_json::Value) -> Result<String, Unspecified> {
         let text: String = self.pem.lines().filter(|line| !line.starts_with("-----")).collect();
-        let pair = RsaKeyPair::from_pkcs8(&BASE64_STANDARD.decode(text).unwrap()).unwrap();
-        let part = |value: serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-        let header = part(serde_json::json!({ "alg": "RS256", "typ": "JWT" }));
-        let claims = part(serde_json::json!({ "iss": issuer, "iat": issued_at_s, "exp": issued_at_s + 540 }));
-        let signed = format!("{header}.{claims}");
+        let der = BASE64_STANDARD.decode(text).map_err(|_| Unspecified)?;
+        let pair = RsaKeyPair::from_pkcs8(&der).map_err(|_| Unspecified)?;
+        let part = |value: &serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = format!("{}.{}", part(header), part(claims));
         let mut signature = vec![0; pair.public_modulus_len()];
-        pair.sign(&RSA_PKCS1_SHA256, &aws_lc_rs::rand::SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
-        format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+        pair.sign(&RSA_PKCS1_SHA256, &aws_lc_rs::rand::SystemRandom::new(), signed.as_bytes(), &mut signature)?;
+        Ok(format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature)))
+    }
+
+    /// The public half as a JSON Web Key of this name.
+    pub fn published(&self, id: &str) -> serde_json::Value {
+        let part = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+        serde_json::json!({
+            "kty": "RSA", "alg": "RS256", "use": "sig", "kid": id, "n": part(&self.modulus), "e": part(&self.exponent),
+        })
     }
 
     /// Verifies an RS256 JWT and returns what it claims; none when anything is wrong with it.

@@ -12,6 +12,7 @@ pub mod hooks;
 pub mod keys;
 pub mod log;
 pub mod model;
+pub mod oidc;
 mod pages;
 mod people;
 mod runs;
@@ -119,6 +120,9 @@ impl From<Refusal> for SandboxError {
 pub(crate) struct Shared {
     model: Mutex<Model>,
     key: Arc<AppKey>,
+    issuer: Mutex<oidc::Issuer>,
+    /// Without a slash at the end.
+    base_url: String,
     clock: Clock,
     /// Added to the wall clock, or the manual clock's whole time.
     shift_ms: AtomicI64,
@@ -229,6 +233,8 @@ impl Sandbox {
         let shared = Arc::new(Shared {
             model: Mutex::new(model),
             key,
+            issuer: Mutex::default(),
+            base_url: format!("http://{address}"),
             clock: options.clock,
             shift_ms: AtomicI64::new(match options.clock {
                 Clock::Wall => 0,

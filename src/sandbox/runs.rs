@@ -61,7 +61,10 @@ async fn execute(shared: Arc<Shared>, command: String, run: Run) {
     process
         .env("GITHUB_SHA", &run.head_sha)
         .env("GITHUB_REF_NAME", &run.head_branch)
-        .env("GITHUB_RUN_ID", run.id.to_string());
+        .env("GITHUB_RUN_ID", run.id.to_string())
+        // As for a job with `permissions: id-token: write`.
+        .env("ACTIONS_ID_TOKEN_REQUEST_URL", format!("{}/token?run={}", shared.oidc_issuer(), run.id))
+        .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", shared.run_secret(run.id));
     let (conclusion, output) = match process.spawn() {
         Err(error) => ("failure", format!("cannot run sh: {error}\n")),
         Ok(mut child) => {

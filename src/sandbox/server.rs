@@ -7,11 +7,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Request as HttpRequest, Response, StatusCode};
+use serde_json::{Value, json};
 
 use super::faults::Trouble;
 use super::log::Recorded;
-use super::{Shared, api, pages};
+use super::model::Refusal;
+use super::{Shared, api, locked, oidc, pages};
 
 const BODY_BYTES_MAX: usize = 25 * 1024 * 1024;
 
@@ -34,6 +37,9 @@ async fn any(State(shared): State<Arc<Shared>>, request: HttpRequest<Body>) -> R
     let path = enterprise.unwrap_or(path);
     let root = path.split('/').nth(1).unwrap_or_default();
     let query = parts.uri.query().unwrap_or_default().to_owned();
+    if let Some(below) = path.strip_prefix(oidc::ROOT).filter(|_| enterprise.is_none()) {
+        return answer_issuer(&shared, &parts, path, below);
+    }
     if enterprise.is_none() && !API_ROOTS.contains(&root) {
         let (path, method, headers) = (path.to_owned(), parts.method.clone(), parts.headers.clone());
         let inner = shared.clone();
@@ -54,6 +60,40 @@ async fn any(State(shared): State<Arc<Shared>>, request: HttpRequest<Body>) -> R
         body,
     };
     answer_api(shared, request, query).await
+}
+
+/// What the issuer of tokens publishes, and a token for a run that asks as a job does: with the secret of its run.
+fn answer_issuer(shared: &Shared, parts: &Parts, path: &str, below: &str) -> Response<Body> {
+    match shared.faults().meet(parts.method.as_str(), path) {
+        Some(Trouble::Answer { status, headers, body } | Trouble::AnswerAfter { status, headers, body }) => {
+            return made_up(status, &headers, &body);
+        }
+        Some(Trouble::DropBefore | Trouble::DropAfter) => hang_up(),
+        Some(Trouble::Delay { .. }) | None => {}
+    }
+    let answer = match below {
+        "/token" => issued(shared, parts),
+        _ => locked(&shared.issuer).document(below, &shared.oidc_issuer()).ok_or_else(Refusal::not_found),
+    };
+    match answer {
+        Ok(document) => made_up(200, &[], &document.to_string()),
+        Err(refusal) => made_up(refusal.status, &[], &json!({ "message": refusal.message }).to_string()),
+    }
+}
+
+fn issued(shared: &Shared, parts: &Parts) -> Result<Value, Refusal> {
+    let query = pairs(parts.uri.query().unwrap_or_default());
+    let value = |name: &str| query.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+    let run = value("run").and_then(|run| run.parse().ok()).ok_or_else(Refusal::not_found)?;
+    let brought = header(&parts.headers, "authorization").unwrap_or_default();
+    if brought.strip_prefix("Bearer ") != Some(shared.run_secret(run).as_str()) {
+        return Err(Refusal::new(401, "Bad credentials"));
+    }
+    // The sandbox reads no `environment:` of a job: a run is taken to deploy to where it was dispatched for.
+    let environment = shared.model().run(run)?.inputs.get("environment").filter(|name| !name.is_empty()).cloned();
+    let audience = value("audience").unwrap_or_else(|| shared.base_url.clone());
+    let claims = shared.oidc_claims(run, &audience, environment.as_deref())?;
+    Ok(json!({ "count": 1, "value": shared.oidc_signed(&claims)? }))
 }
 
 async fn answer_api(shared: Arc<Shared>, request: api::Request, query: String) -> Response<Body> {

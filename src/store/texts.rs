@@ -21,6 +21,7 @@ pub(super) fn arrival(id: ArrivalId, lane: &str, source: Option<&Source>) -> Str
         Some(Source::Lane(lane)) => format!("lane {lane}"),
         Some(Source::Effect(key)) => format!("effect {key}"),
         Some(Source::Person(login)) => format!("@{login}"),
+        Some(Source::Run(run)) => format!("run {run}"),
         Some(Source::Operator) => "the operator".to_owned(),
     };
     format!("arrival {} in {lane}, from {from}", id.0)

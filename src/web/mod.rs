@@ -3,12 +3,13 @@
 //! Knows HTTP and the store's port. Must never know how a signature is made (it is given a closure), what a delivery
 //! means, or SQL.
 
+pub mod api;
 pub mod hook;
 pub mod pages;
 mod reply;
 pub mod server;
 
-use crate::engine::ports::{Clock, Store};
+use crate::engine::ports::{Callers, Clock, Store};
 use axum::Router;
 use axum::handler::Handler;
 use axum::middleware::map_response;
@@ -71,7 +72,7 @@ impl Default for Limits {
 }
 
 /// Builds all routes.
-pub fn router<S: Store + 'static>(door: Door<S>) -> Router {
+pub fn router<S: Store + 'static, C: Callers + 'static>(door: Door<S>, api: api::Api<S, C>) -> Router {
     let request_timeout = door.limits.request_timeout;
     let door = Arc::new(Shared::new(door));
     // The door for deliveries stands outside the layers of the pages: it has its own, cheaper bounds.
@@ -84,7 +85,9 @@ pub fn router<S: Store + 'static>(door: Door<S>) -> Router {
         .route("/schema/v1.json", get(pages::schema::<S>))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, request_timeout))
         .layer(map_response(reply::secured));
+    let api = api::routes(api).layer(map_response(reply::secured));
     hook.merge(pages)
+        .merge(api)
         .method_not_allowed_fallback(pages::method_not_allowed.layer(map_response(reply::secured)))
         .fallback(pages::not_found.layer(map_response(reply::secured)))
         .layer(CatchPanicLayer::custom(reply::panicked))

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
+use serde::Serialize;
 use std::any::Any;
 
 const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
@@ -23,6 +24,17 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
 /// A sentence for a person or a log, as plain text.
 pub(super) fn text(status: StatusCode, sentence: &str) -> Response {
     (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{sentence}\n")).into_response()
+}
+
+/// A value for a program, as JSON of this media type.
+pub(super) fn json(status: StatusCode, media_type: &'static str, value: &impl Serialize) -> Response {
+    match serde_json::to_string(value) {
+        Ok(body) => (status, [(header::CONTENT_TYPE, media_type)], format!("{body}\n")).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written");
+            text(StatusCode::INTERNAL_SERVER_ERROR, "Something broke on our side.")
+        }
+    }
 }
 
 /// Adds the headers that keep a browser from doing anything with the answer but showing it.

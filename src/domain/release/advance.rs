@@ -38,7 +38,9 @@ pub fn take_back(state: &mut PipelineState, change: &Change, said: &mut Said) {
                 known.into_iter().find(|known| known.sha == *sha).map(|known| known.pull)
             }
         };
-        let Some(pull) = pull.filter(|pull| *pull != change.pull) else { continue };
+        // Only what came before, and what this pipeline knows, can have been taken back.
+        let brought = |pull: &PullNumber| state.releases.values().any(|r| r.changes.iter().any(|c| c.pull == *pull));
+        let Some(pull) = pull.filter(|pull| *pull < change.pull && brought(pull)) else { continue };
         said.notes.push(format!("#{} takes #{pull} back", change.pull));
         state.reverted.insert(pull, change.pull);
         // The lowest numbers are the oldest.
@@ -83,8 +85,10 @@ pub fn become_candidate(
     said: &mut Said,
 ) {
     // Somebody may have brought a newer release here meanwhile; going back is for rollbacks only.
-    let newer = state.live(name).map(|live| live.release).filter(|live| *live > number);
-    let rolling = state.rolling(name).filter(|(r, _)| !r.is_rollback()).map(|(r, _)| r.number);
+    let place = |release: &Release| content::delivery_of(state, release).unwrap_or(release.number);
+    let live = state.live(name).map(|live| state.releases.get(&live.release).map_or(live.release, place));
+    let newer = live.filter(|live| *live > number);
+    let rolling = state.rolling(name).filter(|(r, _)| !r.is_rollback()).map(|(r, _)| place(r));
     let newer = newer.or(rolling.filter(|r| *r > number));
     let delivery = state.releases.get(&number).is_some_and(|r| matches!(r.purpose, Purpose::Delivery));
     if let (Some(by), true) = (newer, delivery) {
@@ -115,14 +119,20 @@ pub fn become_candidate(
 fn replaced_by(state: &PipelineState, number: ReleaseNumber, name: &EnvironmentName) -> Vec<ReleaseNumber> {
     let Some(release) = state.releases.get(&number) else { return Vec::new() };
     let delivery = matches!(release.purpose, Purpose::Delivery);
+    if !delivery {
+        // Deliveries go their own way afterwards: nobody else would bring what they bring.
+        let asked = |r: &Release| matches!(r.purpose, Purpose::Requested { .. }) && r.number != number;
+        return state.waiting(name).into_iter().map(|(r, _)| r).filter(|r| asked(r)).map(|r| r.number).collect();
+    }
     let max = release.plan.pipeline.max_changes.filter(|_| delivery).map_or(usize::MAX, |max| max as usize);
     let mut brought = release.changes.len();
     let mut fits = true;
     let mut replaced = Vec::new();
     for (old, _) in state.waiting(name).into_iter().rev().filter(|(r, _)| r.number != number && !r.is_rollback()) {
-        let unwanted = old.changes.iter().any(|change| {
-            state.reverted.get(&change.pull).is_some_and(|by| release.changes.iter().any(|new| new.pull == *by))
-        });
+        let brings = |by: &PullNumber| release.changes.iter().any(|new| new.pull == *by);
+        let reverted = old.changes.iter().any(|change| state.reverted.get(&change.pull).is_some_and(brings));
+        // One that would bring back what an earlier release brought can never start, and all would wait behind it.
+        let unwanted = reverted || content::taken_back(state, old, name).is_some_and(|(_, by)| brings(&by));
         fits = fits && brought + old.changes.len() <= max;
         if fits || unwanted {
             brought += old.changes.len();
@@ -190,6 +200,14 @@ pub fn succeed(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut Sa
             environment.live = Some(Live { release: to, sha: sha.clone(), at: now });
         }
     }
+    // What others would go back to is another one now.
+    for release in state.releases.values_mut() {
+        for stage in release.stages.iter_mut().filter(|stage| stage.policy.name == at.environment) {
+            if matches!(stage.phase, StagePhase::Waiting { .. }) {
+                stage.known = None;
+            }
+        }
+    }
     said.notes.push(format!("release {} is live in {}", at.release, at.environment));
     said.tell(asked.as_ref(), || {
         format!("✅ Release {} (`{}`) is live in {}.", at.release, sha.short(), at.environment)
@@ -228,9 +246,14 @@ fn give_way(state: &mut PipelineState, name: &EnvironmentName, now: Timestamp, s
     let gives_way = |(rolling, stage): &(&Release, &Stage)| {
         !rolling.is_rollback() && stage.rollout().is_some_and(|rollout| rollout.stopping.is_none())
     };
-    let Some((rolling, _)) = state.rolling(name).filter(gives_way) else { return };
+    let Some((rolling, old_stage)) = state.rolling(name).filter(gives_way) else { return };
     let Some((newer, stage)) = state.candidate(name) else { return };
-    let wanted = matches!(newer.purpose, Purpose::Delivery) && stage.policy.supersede == Supersede::Abort;
+    // What pauses because it was reverted could never go on, and the revert would wait behind it for ever.
+    let paused = old_stage.rollout().is_some_and(|rollout| matches!(rollout.phase, StepPhase::Between { .. }));
+    let mended = paused
+        && content::taken_back(state, rolling, name).is_some()
+        && content::taken_back(state, newer, name).is_none();
+    let wanted = matches!(newer.purpose, Purpose::Delivery) && (mended || stage.policy.supersede == Supersede::Abort);
     if !wanted || newer.number < rolling.number {
         return;
     }
@@ -286,7 +309,7 @@ pub fn wake_at(state: &PipelineState, now: Timestamp) -> Option<Timestamp> {
     });
     let gates = state.releases.values().flat_map(|r| &r.stages).filter(|stage| !stage.conditions.is_empty());
     let gates = gates.filter_map(|stage| gate::next_change(state, stage, now));
-    let card = turn::unknown(state).next().map(|_| now.plus(Span::seconds(1)));
+    let card = turn::next_card_look(state).map(|at| at.max(now.plus(Span::seconds(1))));
     steps
         .chain(gates)
         .chain(block::next_expiry(state))

@@ -26,7 +26,8 @@ pub struct Wanted {
 pub fn put(state: &mut PipelineState, wanted: Wanted, now: Timestamp) -> Result<&Block, String> {
     let Wanted { kind, environment, owner, reason, lasts, culprit } = wanted;
     state.blocks.retain(|b| !(b.kind == kind && b.environment == environment && b.owner == owner));
-    if state.blocks.len() >= BLOCKS_MAX {
+    let people = state.blocks.iter().filter(|block| block.owner != Owner::Automation).count();
+    if owner != Owner::Automation && people >= BLOCKS_MAX {
         return Err(format!("There are {BLOCKS_MAX} locks, holds and freezes already; end some first."));
     }
     state.last_block += 1;
@@ -43,24 +44,25 @@ pub fn hold(
     culprit: Option<PullNumber>,
     now: Timestamp,
 ) {
-    let known = state.blocks.iter().find(|b| {
-        b.kind == BlockKind::Hold && b.owner == Owner::Automation && b.environment.as_ref() == Some(environment)
-    });
+    let known = of_automation(state, environment);
     // The culprit of the failure stays the culprit when somebody then rolls back by hand.
     let culprit = culprit.or(known.and_then(|block| block.culprit));
     let environment = Some(environment.clone());
     let wanted = Wanted { kind: BlockKind::Hold, environment, owner: Owner::Automation, reason, lasts: None, culprit };
-    // Automation has one hold an environment, so there is always room for it but in a hostile crowd; then its place
-    // is taken from the newest of people's.
-    if put(state, wanted.clone(), now).is_err() {
-        state.blocks.pop();
-        let _ = put(state, wanted, now);
-    }
+    // Automation has one hold an environment, and always room for it.
+    let _ = put(state, wanted, now);
 }
 
 /// The holds and locks of automation and people that are about an environment.
 pub fn of<'a>(state: &'a PipelineState, environment: &EnvironmentName) -> Vec<&'a Block> {
     state.blocks.iter().filter(|block| concerns(block, environment)).collect()
+}
+
+/// The automation's hold of an environment.
+pub fn of_automation<'a>(state: &'a PipelineState, environment: &EnvironmentName) -> Option<&'a Block> {
+    state.blocks.iter().find(|b| {
+        b.kind == BlockKind::Hold && b.owner == Owner::Automation && b.environment.as_ref() == Some(environment)
+    })
 }
 
 /// Ends the automation's hold of an environment; `true`: there was one.

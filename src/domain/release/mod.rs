@@ -26,6 +26,8 @@ pub mod verify;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_found;
+#[cfg(test)]
 mod tests_gates;
 #[cfg(test)]
 mod tests_protection;
@@ -36,6 +38,8 @@ mod tests_rollouts;
 const ENDED_KEPT: usize = 20;
 /// How many reverted pull requests a pipeline remembers.
 const REVERTED_KEPT: usize = 100;
+/// How many releases are kept at most because they came after what is live.
+const BETWEEN_KEPT: usize = 200;
 /// How many verified releases of an environment are remembered as targets of a rollback.
 const GOOD_KEPT: usize = 10;
 
@@ -262,6 +266,9 @@ pub struct Known {
     pub checks: Option<Vec<CheckState>>,
     /// Whether the artifact of the rollback's target is there; `None`: none is needed, or GitHub did not say.
     pub artifact: Option<bool>,
+    /// The commit of that target, as it was live then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Sha>,
 }
 
 /// Where a release stands in one environment.
@@ -387,10 +394,15 @@ impl PipelineState {
         self.environment(name)?.live.as_ref()
     }
 
-    /// The release that is next to start in an environment: a rollback before all, else the oldest that waits.
+    /// The release that is next to start in an environment: a rollback before all, then what somebody asked for, then
+    /// the oldest delivery.
     pub fn candidate(&self, name: &EnvironmentName) -> Option<(&Release, &Stage)> {
         let mut waiting = self.waiting(name);
-        waiting.sort_by_key(|(release, _)| !release.is_rollback());
+        waiting.sort_by_key(|(release, _)| match release.purpose {
+            Purpose::Rollback { .. } => 0,
+            Purpose::Requested { .. } => 1,
+            Purpose::Delivery => 2,
+        });
         waiting.into_iter().next()
     }
 
@@ -440,9 +452,13 @@ impl PipelineState {
             .map(|live| live.release)
             .chain(self.newest_forward().map(|r| r.number))
             .collect();
+        // What came after the oldest that is live may still be part of a candidate.
+        let live = self.environments.iter().filter_map(|e| e.live.as_ref()).map(|live| live.release).min();
+        let all = self.releases.len() > BETWEEN_KEPT;
+        let between = |number: ReleaseNumber| !all && live.is_some_and(|live| number > live);
         let mut over = self.releases.values().filter(|r| r.ended()).count().saturating_sub(ENDED_KEPT);
         self.releases.retain(|number, release| {
-            let goes = over > 0 && release.ended() && !kept.contains(number);
+            let goes = over > 0 && release.ended() && !kept.contains(number) && !between(*number);
             over -= usize::from(goes);
             !goes
         });
@@ -467,13 +483,14 @@ impl Release {
         }
     }
 
-    /// Who asked for it, where somebody did: they cannot approve it.
-    pub fn requester(&self) -> Option<&Login> {
-        match &self.purpose {
+    /// Whether somebody asked for it, first or once more: they cannot approve it.
+    pub fn is_asked_by(&self, login: &Login) -> bool {
+        let first = match &self.purpose {
             Purpose::Requested { by, .. } => Some(by),
             Purpose::Rollback { by, .. } => by.as_ref(),
-            Purpose::Delivery => self.retried_by.as_ref(),
-        }
+            Purpose::Delivery => None,
+        };
+        [first, self.retried_by.as_ref()].contains(&Some(login))
     }
 
     /// The stage for an environment, if the release is for it.

@@ -3,16 +3,53 @@
 //! Knows the gate's own conditions. Must never judge anything again in its own way.
 
 use super::release::{brief, sign};
+use crate::domain::event::StageStanding;
 use crate::domain::ids::*;
 use crate::domain::markdown::code;
 use crate::domain::policy::windows;
 use crate::domain::release::gate::{Condition, conditions};
 use crate::domain::release::*;
+use serde::Serialize;
+
+/// Why a release is or is not in an environment, in parts and as a text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Trace {
+    /// All of it, Markdown.
+    pub text: String,
+    /// The release that is meant; `None`: there is none.
+    pub release: Option<ReleaseNumber>,
+    pub sha: Option<Sha>,
+    pub standing: Option<StageStanding>,
+    /// Where it stands, in words.
+    pub says: Option<String>,
+    /// What must be met before its next step begins; empty: it is not at a gate.
+    pub conditions: Vec<TraceCondition>,
+    /// What comes next and who can do it, Markdown; `None`: it is not at a gate.
+    pub next: Option<String>,
+}
+
+/// One condition of a trace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TraceCondition {
+    pub gate: &'static str,
+    pub met: bool,
+    /// A sentence, Markdown.
+    pub says: String,
+    /// When time alone may change it; milliseconds since 1970.
+    pub changes_at: Option<Timestamp>,
+    /// The command that changes it, and who may give it, Markdown.
+    pub command: Option<String>,
+    pub who: Option<String>,
+}
+
+/// [`trace`] as its text alone.
+pub fn text(state: &PipelineState, environment: &EnvironmentName, sha: Option<&str>, now: Timestamp) -> String {
+    trace(state, environment, sha, now).text
+}
 
 /// Tells why a release is or is not in an environment. `sha` names one by at least seven digits; without it the
 /// candidate is meant, else what is being rolled out, else the newest.
-pub fn text(state: &PipelineState, environment: &EnvironmentName, sha: Option<&str>, now: Timestamp) -> String {
-    let shown = code(environment.as_str());
+pub fn trace(state: &PipelineState, environment: &EnvironmentName, sha: Option<&str>, now: Timestamp) -> Trace {
     let of = |release: &&Release| release.stage(environment).is_some();
     let found = match sha {
         Some(named) => state.releases.values().rev().filter(of).find(|r| command::names_sha(named, &r.sha)),
@@ -22,36 +59,67 @@ pub fn text(state: &PipelineState, environment: &EnvironmentName, sha: Option<&s
             .map(|(release, _)| release)
             .or_else(|| state.releases.values().rev().find(of)),
     };
+    let mut trace = Trace {
+        text: String::new(),
+        release: found.map(|release| release.number),
+        sha: found.map(|release| release.sha.clone()),
+        standing: None,
+        says: None,
+        conditions: Vec::new(),
+        next: None,
+    };
     let Some(release) = found else {
-        return match sha {
-            Some(named) => format!(
-                "No release of {} for {shown} is made of {}. It may be part of a later one: `/plimsoll status` shows what \
-                 is live.",
-                code(state.service.as_str()),
-                code(named)
-            ),
-            None => format!("Nothing of {} was released to {shown} yet.", code(state.service.as_str())),
-        };
+        trace.text = nothing(state, environment, sha);
+        return trace;
     };
     let mut lines = Vec::new();
     let standing = brief(state, release).stages.into_iter().find(|stage| stage.environment == *environment);
-    if let Some(standing) = &standing {
+    if let Some(standing) = standing {
         lines.push(format!(
-            "{} Release {} ({}) in {shown}: {}",
+            "{} Release {} ({}) in {}: {}",
             sign(standing.standing),
             release.number,
             code(release.sha.short()),
+            code(environment.as_str()),
             standing.text
         ));
+        trace.standing = Some(standing.standing);
+        trace.says = Some(standing.text);
     }
-    let Some(stage) = release.stage(environment) else { return lines.join("\n\n") };
-    if !is_at_a_gate(stage) {
-        return lines.join("\n\n");
+    if let Some(stage) = release.stage(environment).filter(|stage| is_at_a_gate(stage)) {
+        let conditions = conditions(state, release, stage, now);
+        lines.push(conditions.iter().map(|condition| line(condition, now)).collect::<Vec<_>>().join("\n"));
+        let next = next(&conditions, now);
+        lines.push(next.clone());
+        trace.next = Some(next);
+        trace.conditions = conditions.into_iter().map(traced).collect();
     }
-    let conditions = conditions(state, release, stage, now);
-    lines.push(conditions.iter().map(|condition| line(condition, now)).collect::<Vec<_>>().join("\n"));
-    lines.push(next(&conditions, now));
-    lines.join("\n\n")
+    trace.text = lines.join("\n\n");
+    trace
+}
+
+fn traced(condition: Condition) -> TraceCondition {
+    TraceCondition {
+        gate: condition.gate.word(),
+        met: condition.met,
+        says: condition.says,
+        changes_at: condition.at.map(|(at, _)| at),
+        command: condition.next,
+        who: condition.who,
+    }
+}
+
+/// What is said when there is no such release.
+fn nothing(state: &PipelineState, environment: &EnvironmentName, sha: Option<&str>) -> String {
+    let (service, shown) = (code(state.service.as_str()), code(environment.as_str()));
+    match sha {
+        Some(named) => format!(
+            "No release of {service} for {shown} is made of {}. It may be part of a later one: `/plimsoll status` shows \
+             what is live.",
+            code(named)
+        ),
+        None => format!("Nothing of {service} was released to {shown} yet."),
+    }
 }
 
 fn is_at_a_gate(stage: &Stage) -> bool {

@@ -65,8 +65,10 @@ enum Body {
 #[derive(Clone, Debug)]
 enum DeliveryState {
     Unsorted,
-    /// Its arrivals went into inboxes, or it was ignored.
-    Sorted,
+    /// Its arrivals went into inboxes, or it was ignored for a reason.
+    Sorted {
+        because: Option<String>,
+    },
     Parked {
         because: String,
         at: Timestamp,
@@ -251,13 +253,31 @@ impl Store for MemoryStore {
         }))
     }
 
+    async fn delivery(&self, id: &DeliveryId) -> Result<Vec<KnownDelivery>, StoreError> {
+        let known = |row: &Delivery| KnownDelivery {
+            event: row.event.clone(),
+            received_at: row.received_at,
+            fate: match &row.state {
+                DeliveryState::Unsorted => Fate::Unsorted,
+                DeliveryState::Sorted { because: None } => Fate::Sorted,
+                DeliveryState::Sorted { because: Some(because) } => Fate::Ignored { because: because.clone() },
+                DeliveryState::Parked { because, .. } => Fate::Parked { because: because.clone() },
+            },
+            body: match &row.body {
+                Body::Kept(body) => Some(body.clone()),
+                Body::Forgotten { .. } => None,
+            },
+        };
+        Ok(self.read(|tables| tables.deliveries.values().filter(|row| row.id == *id).map(known).collect()))
+    }
+
     async fn parked(&self, limit: usize) -> Result<Vec<Parked>, StoreError> {
         Ok(self.read(|tables| {
             let deliveries = tables.deliveries.values().rev().filter_map(|row| match &row.state {
                 DeliveryState::Parked { because, at } => {
                     Some(Parked { what: texts::delivery(&row.id, &row.event), because: because.clone(), at: *at })
                 }
-                DeliveryState::Unsorted | DeliveryState::Sorted => None,
+                DeliveryState::Unsorted | DeliveryState::Sorted { .. } => None,
             });
             let mut arrivals = tables.parked.clone();
             arrivals.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
@@ -324,7 +344,7 @@ impl Tables {
         };
         self.deliveries_last += 1;
         let admitted = match &state {
-            DeliveryState::Unsorted | DeliveryState::Sorted => {
+            DeliveryState::Unsorted | DeliveryState::Sorted { .. } => {
                 self.guids.insert(new.id.clone(), self.deliveries_last);
                 self.unsorted.insert(self.deliveries_last);
                 Admitted::Stored
@@ -346,7 +366,7 @@ impl Tables {
                     body: body.clone(),
                     received_at: row.received_at,
                 }),
-                (DeliveryState::Unsorted | DeliveryState::Sorted | DeliveryState::Parked { .. }, _) => None,
+                (DeliveryState::Unsorted | DeliveryState::Sorted { .. } | DeliveryState::Parked { .. }, _) => None,
             }
         })
     }
@@ -356,14 +376,14 @@ impl Tables {
         let Some(row) = self.deliveries.get_mut(number) else { return };
         match row.state {
             DeliveryState::Unsorted => drop(self.unsorted.remove(number)),
-            DeliveryState::Sorted | DeliveryState::Parked { .. } => return,
+            DeliveryState::Sorted { .. } | DeliveryState::Parked { .. } => return,
         }
         match made {
             Sorted::Events(arrivals) => {
-                row.state = DeliveryState::Sorted;
+                row.state = DeliveryState::Sorted { because: None };
                 arrivals.into_iter().for_each(|arrival| self.arrive(arrival));
             }
-            Sorted::Ignored { because: _ } => row.state = DeliveryState::Sorted,
+            Sorted::Ignored { because } => row.state = DeliveryState::Sorted { because: Some(because) },
             Sorted::Parked { because } => row.state = DeliveryState::Parked { because, at: now },
         }
     }
@@ -429,7 +449,7 @@ impl Tables {
         for row in self.deliveries.values() {
             match row.state {
                 DeliveryState::Unsorted => counts.deliveries_unsorted += 1,
-                DeliveryState::Sorted => {}
+                DeliveryState::Sorted { .. } => {}
                 DeliveryState::Parked { .. } => counts.deliveries_parked += 1,
             }
         }

@@ -11,7 +11,7 @@ impl Tables {
         let oldest = |rows: &BTreeMap<i64, Delivery>, before: Timestamp, kept: bool| {
             let mut old: Vec<_> = rows
                 .iter()
-                .filter(|(_, row)| matches!(row.state, DeliveryState::Sorted) && row.received_at < before)
+                .filter(|(_, row)| matches!(row.state, DeliveryState::Sorted { .. }) && row.received_at < before)
                 .filter(|(_, row)| matches!(row.body, Body::Kept(_)) == kept)
                 .map(|(number, row)| (row.received_at, *number))
                 .collect();

@@ -34,7 +34,8 @@ use tokio::sync::Mutex;
 /// Keeps everything in one SQLite file. Several instances may share a file on one machine.
 #[derive(Debug)]
 pub struct SqliteStore {
-    admissions: Writer,
+    /// `None`: opened for reading.
+    admissions: Option<Writer>,
     writing: Arc<Mutex<SqliteConnection>>,
     /// For the engine.
     reading: Mutex<SqliteConnection>,
@@ -51,16 +52,32 @@ impl SqliteStore {
         let showing = Mutex::new(options.reading(path).await?);
         let admissions = Writer::start(path, options.pragmas(), Arc::clone(&writing)).await;
         let admissions = admissions.map_err(|error| OpenError::from_store(path, error))?;
-        Ok(Self { admissions, writing, reading, showing })
+        Ok(Self { admissions: Some(admissions), writing, reading, showing })
+    }
+
+    /// Opens a database file that is there, beside a service that may be using it. Whatever would change it fails.
+    pub async fn open_to_read(path: &Path, options: SqliteOptions) -> Result<Self, OpenError> {
+        let mut reading = options.reading_only(path).await?;
+        open::is_of_this_version(path, &mut reading).await?;
+        let writing = Arc::new(Mutex::new(options.reading_only(path).await?));
+        let showing = Mutex::new(options.reading_only(path).await?);
+        Ok(Self { admissions: None, writing, reading: Mutex::new(reading), showing })
     }
 
     /// Leaves little for the next start to read again: writes the known GUIDs in order, and copies the write-ahead log
     /// into the database. For an ordered stop; nothing is lost without it.
     pub async fn tidy(&self) -> Result<(), StoreError> {
-        self.admissions.tidy().await?;
+        self.admissions()?.tidy().await?;
         let mut db = self.writing.lock().await;
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *db).await?;
         Ok(())
+    }
+}
+
+impl SqliteStore {
+    fn admissions(&self) -> Result<&Writer, StoreError> {
+        let message = || "it was opened for reading".to_owned();
+        self.admissions.as_ref().ok_or_else(|| StoreError::Unavailable { message: message() })
     }
 }
 
@@ -83,7 +100,7 @@ async fn begin_flushed(db: &mut SqliteConnection) -> Result<SqliteTransaction<'_
 
 impl Store for SqliteStore {
     async fn admit(&self, delivery: NewDelivery) -> Result<Admitted, StoreError> {
-        self.admissions.admit(delivery).await
+        self.admissions()?.admit(delivery).await
     }
 
     async fn unsorted(&self, limit: usize) -> Result<Vec<NewDelivery>, StoreError> {
@@ -170,6 +187,10 @@ impl Store for SqliteStore {
 
     async fn journal(&self, subject: &Subject, limit: usize) -> Result<Vec<JournalLine>, StoreError> {
         people::journal(&mut *self.showing.lock().await, subject, limit).await
+    }
+
+    async fn delivery(&self, id: &DeliveryId) -> Result<Vec<KnownDelivery>, StoreError> {
+        people::delivery(&mut *self.showing.lock().await, id).await
     }
 
     async fn parked(&self, limit: usize) -> Result<Vec<Parked>, StoreError> {

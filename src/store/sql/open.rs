@@ -36,6 +36,13 @@ impl Default for SqliteOptions {
 pub enum OpenError {
     #[error("the folder `{folder}` for the database does not exist; create it, or name another file")]
     NoFolder { folder: PathBuf },
+    #[error("there is no database `{path}`; name the file that `plimsoll serve` keeps its state in")]
+    Missing { path: PathBuf },
+    #[error(
+        "`{path}` was written by an older Plimsoll (schema {found}; this one reads {known}): start the service of this \
+         version once, or use the older program"
+    )]
+    Older { path: PathBuf, found: u64, known: u64 },
     #[error("`{path}` cannot be opened for writing: {message}")]
     Unwritable { path: PathBuf, message: String },
     #[error("`{path}` is not a database of Plimsoll: {message}")]
@@ -99,6 +106,14 @@ impl SqliteOptions {
         Ok(db)
     }
 
+    /// Opens a connection to a file that is there, which only reads.
+    pub(super) async fn reading_only(&self, path: &Path) -> Result<SqliteConnection, OpenError> {
+        if !path.is_file() {
+            return Err(OpenError::Missing { path: path.to_owned() });
+        }
+        self.reading(path).await
+    }
+
     /// Opens a connection that only reads.
     pub(super) async fn reading(&self, path: &Path) -> Result<SqliteConnection, OpenError> {
         let options = self.of_file(path).pragma("query_only", "ON");
@@ -140,6 +155,23 @@ async fn migrate(path: &Path, db: &mut SqliteConnection) -> Result<(), OpenError
     let done = sqlx::query("UPDATE meta SET value = $1 WHERE name = 'schema'").bind(known.to_string());
     done.execute(&mut *tx).await.map_err(explained)?;
     tx.commit().await.map_err(explained)
+}
+
+/// Whether a file can be read as it is.
+pub(super) async fn is_of_this_version(path: &Path, db: &mut SqliteConnection) -> Result<(), OpenError> {
+    let explained = |error: sqlx::Error| explain(path, &error);
+    let meta = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'meta'";
+    let meta: i64 = sqlx::query(meta).fetch_one(&mut *db).await.map_err(explained)?.get(0);
+    if meta == 0 {
+        let message = "it has no table `meta`".to_owned();
+        return Err(OpenError::NotOurs { path: path.to_owned(), message });
+    }
+    let (found, known) = (schema(path, db).await?, MIGRATIONS.len() as u64);
+    match found.cmp(&known) {
+        std::cmp::Ordering::Less => Err(OpenError::Older { path: path.to_owned(), found, known }),
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Greater => Err(OpenError::Newer { path: path.to_owned(), found, known }),
+    }
 }
 
 /// Number of the newest migration that the file has seen.

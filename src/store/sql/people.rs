@@ -1,8 +1,8 @@
-//! What people look at: journal, parked, counts.
+//! What people look at: journal, deliveries, parked, counts.
 //!
 //! Reads only.
 
-use super::super::rows::{from_json, unsigned};
+use super::super::rows::{from_json, unpack, unsigned};
 use super::super::texts;
 use super::limit;
 use crate::domain::ids::*;
@@ -26,6 +26,31 @@ pub(super) async fn journal(
         })
     };
     rows.iter().map(line).collect()
+}
+
+/// There is no index over GUIDs (see `runs` in the schema), so all deliveries are looked through; their bodies lie apart.
+pub(super) async fn delivery(db: &mut SqliteConnection, id: &DeliveryId) -> Result<Vec<KnownDelivery>, StoreError> {
+    let sql = "SELECT d.event, d.received_at, d.state, d.because, b.body FROM deliveries d
+         LEFT JOIN bodies b ON b.id = d.id WHERE d.guid = $1 ORDER BY d.id";
+    let mut all = Vec::new();
+    for row in sqlx::query(sql).bind(id.as_str()).fetch_all(db).await? {
+        let (state, because): (String, Option<String>) = (row.try_get(2)?, row.try_get(3)?);
+        let fate = match (state.as_str(), because) {
+            ("unsorted", _) => Fate::Unsorted,
+            ("sorted", None) => Fate::Sorted,
+            ("sorted", Some(because)) => Fate::Ignored { because },
+            (_, because) => Fate::Parked { because: because.unwrap_or_default() },
+        };
+        let packed: Option<Vec<u8>> = row.try_get(4)?;
+        all.push(KnownDelivery {
+            event: row.try_get(0)?,
+            received_at: Timestamp(row.try_get(1)?),
+            fate,
+            // A body that cannot be read is one that cannot be shown.
+            body: packed.and_then(|packed| unpack(&packed).ok()).map(Into::into),
+        });
+    }
+    Ok(all)
 }
 
 pub(super) async fn parked(db: &mut SqliteConnection, most: usize) -> Result<Vec<Parked>, StoreError> {

@@ -43,14 +43,19 @@ impl Store for FaultyStore {
         self.suffer().await?;
         self.kept.counts(now).await
     }
+    async fn arrive(&self, arrival: Arrival) -> Result<(), StoreError> {
+        self.suffer().await?;
+        self.kept.arrive(arrival).await
+    }
+    async fn peek(&self, subject: &Subject) -> Result<Option<Snapshot>, StoreError> {
+        self.suffer().await?;
+        self.kept.peek(subject).await
+    }
     // The door uses nothing else.
     async fn unsorted(&self, _: usize) -> Result<Vec<NewDelivery>, StoreError> {
         unreachable!()
     }
     async fn sort(&self, _: Vec<(DeliveryId, Sorted)>, _: Timestamp) -> Result<(), StoreError> {
-        unreachable!()
-    }
-    async fn arrive(&self, _: Arrival) -> Result<(), StoreError> {
         unreachable!()
     }
     async fn claim_lane(
@@ -90,13 +95,13 @@ impl Store for FaultyStore {
     ) -> Result<(), StoreError> {
         unreachable!()
     }
-    async fn peek(&self, _: &Subject) -> Result<Option<Snapshot>, StoreError> {
-        unreachable!()
-    }
     async fn next_due(&self, _: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         unreachable!()
     }
     async fn journal(&self, _: &Subject, _: usize) -> Result<Vec<JournalLine>, StoreError> {
+        unreachable!()
+    }
+    async fn delivery(&self, _: &DeliveryId) -> Result<Vec<KnownDelivery>, StoreError> {
         unreachable!()
     }
     async fn parked(&self, _: usize) -> Result<Vec<Parked>, StoreError> {

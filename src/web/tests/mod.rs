@@ -1,5 +1,6 @@
 //! The door as a stranger meets it. `signed` stands for a right signature: how one is made is not this room's business.
 
+mod api;
 mod faulty;
 mod sockets;
 
@@ -35,7 +36,8 @@ fn house(mood: Mood) -> House {
 
 fn house_with(mood: Mood, limits: Limits) -> House {
     let (store, admitted, stop) = (Arc::new(FaultyStore::new(mood)), Arc::new(Notify::new()), CancellationToken::new());
-    let router = router(Door {
+    let api = api::api(&store, limits.request_timeout);
+    let door = Door {
         store: store.clone(),
         clock: Arc::new(FixedClock),
         verify: Box::new(|signature, _| signature == Some("signed")),
@@ -46,7 +48,8 @@ fn house_with(mood: Mood, limits: Limits) -> House {
         schema: Some("{\"title\":\"policy\"}".to_owned()),
         stop: stop.clone(),
         limits,
-    });
+    };
+    let router = router(door, api);
     House { store, admitted, stop, router }
 }
 

@@ -4,6 +4,8 @@
 //! payload, a workflow's input.
 
 use super::answers::{probed_comments, run_by_key};
+use super::direct;
+use super::health;
 use super::invariants;
 use super::scene::{Landing, Sabotage, Scene};
 use plimsoll::domain::effect::*;
@@ -139,9 +141,23 @@ fn acted(scene: &mut Scene, key: &EffectKey, act: &Act) -> Result<Done, Refusal>
     let now = scene.now;
     let bot = scene.model.app.bot_login();
     match act {
-        Act::OpenIssue { .. } | Act::RevertPull { .. } | Act::AnswerProtection { .. } => {
-            unreachable!("no world asks for it yet: {key}")
+        Act::OpenIssue { title, body } => {
+            let body = format!("{body}\n\n{}", key_marker(key.as_str()));
+            scene.model.open_issue(title, Some(&body), &[], &bot, now).map(made)
         }
+        Act::RevertPull { pull, title, body } => {
+            let sha = match scene.model.pulls.get(&pull.0).map(|pull| &pull.state) {
+                Some(PullState::Merged { sha, .. }) => sha.clone(),
+                Some(PullState::Open | PullState::Closed { .. }) | None => return Err(Refusal::not_found()),
+            };
+            let branch = format!("revert-{pull}-{}", scene.model.pulls.len());
+            scene.model.revert(&sha, &branch, &bot, now)?;
+            let body = format!("{body}\n\n{}", key_marker(key.as_str()));
+            let wish = PullWish { head: &branch, base: "main", title, body: Some(&body), author: &bot, draft: true };
+            scene.model.open_pull(&wish, now).map(made)
+        }
+        // No world has a protection rule yet.
+        Act::AnswerProtection { run, .. } => Ok(made(run.0)),
         Act::React { comment } => scene.model.react(comment.0, &bot, "eyes", now).map(|(id, _)| made(id)),
         Act::CreateDeployment { sha, environment, task, description, production } => {
             let wish = DeploymentWish {
@@ -161,8 +177,14 @@ fn acted(scene: &mut Scene, key: &EffectKey, act: &Act) -> Result<Done, Refusal>
         }
         Act::DispatchWorkflow { workflow, branch, inputs } => {
             let run = scene.model.dispatch(workflow.as_str(), branch.as_str(), inputs.clone(), &bot, now)?.run;
-            fate(scene, run);
-            landed(scene, key, inputs.get("sha").map_or("", String::as_str), run);
+            let sha = inputs.get("sha").map_or("", String::as_str);
+            if key.as_str().contains("/verify-") {
+                tried(scene, sha, run);
+                invariants::tried(scene, key.as_str());
+            } else {
+                landed(scene, key, sha, run);
+                fate(scene, run);
+            }
             let rate = scene.weather.no_details;
             if scene.chance.hits(rate) {
                 return Ok(Done { id: None, url: None });
@@ -199,7 +221,34 @@ fn fate(scene: &mut Scene, run: u64) {
     let long = scene.chance.one_in(6);
     let length_max = if long { scene.size.of(2, 9) * 60_000 } else { scene.size.of(12_000, 60_000) };
     let length = scene.chance.between(1_000, length_max);
-    scene.endings.push((scene.now + length, run, conclusion));
+    let at = scene.now + length;
+    scene.endings.push((at, run, conclusion));
+    // Some workflows report by themselves.
+    if scene.seed.is_multiple_of(4) && scene.chance.one_in(2) {
+        direct::report_of(scene, run, conclusion, at);
+    }
+}
+
+/// Draws how the run of a workflow verification ends.
+fn tried(scene: &mut Scene, sha: &str, run: u64) {
+    let bad = health::is_bad(scene, sha);
+    let conclusion = match scene.chance.below(12) {
+        0 => return,
+        1 => *scene.chance.pick(&["cancelled", "timed_out", "skipped", "failure"]),
+        _ if bad => "failure",
+        _ => "success",
+    };
+    let at = scene.now + scene.chance.between(1_000, 15_000);
+    scene.endings.push((at, run, conclusion));
+}
+
+fn key_marker(key: &str) -> String {
+    format!("<!-- plimsoll-key:{key} -->")
+}
+
+/// The key that a body carries.
+pub fn key_in(body: &str) -> Option<&str> {
+    body.split("<!-- plimsoll-key:").nth(1)?.split(" -->").next()
 }
 
 fn landed(scene: &mut Scene, key: &EffectKey, sha: &str, id: u64) {
@@ -262,7 +311,21 @@ pub fn standing(scene: &Scene, effect: &Effect, since: Timestamp) -> Option<Done
             }
             (Target::DeploymentStatus { .. }, _) => None,
         },
-        Work::Act(Act::OpenIssue { .. } | Act::RevertPull { .. } | Act::AnswerProtection { .. }) => None,
+        Work::Act(Act::OpenIssue { .. }) => {
+            let carries = |body: &Option<String>| body.as_deref().and_then(key_in) == Some(effect.key.as_str());
+            let ours = model.issues.values().find(|issue| {
+                carries(&issue.body) && issue.created_at + scene.lag(issue.id, issue.created_at) <= scene.now
+            });
+            ours.map(|issue| made(issue.number))
+        }
+        Work::Act(Act::RevertPull { .. }) => {
+            let carries = |body: &Option<String>| body.as_deref().and_then(key_in) == Some(effect.key.as_str());
+            let ours = model.pulls.values().find(|pull| {
+                carries(&pull.body) && pull.created_at + scene.lag(pull.number, pull.created_at) <= scene.now
+            });
+            ours.map(|pull| made(pull.number))
+        }
+        Work::Act(Act::AnswerProtection { .. }) => None,
         Work::Act(Act::React { .. } | Act::CancelRun { .. }) => None,
         Work::Act(Act::CreateDeployment { .. }) => {
             let mut deployments = model.deployments.values();

@@ -1,28 +1,28 @@
 //! What GitHub answers to a need, straight from the model: no HTTP, and whole seconds as GitHub writes them.
 
+use super::health;
 use super::scene::Scene;
 use plimsoll::domain::effect::Effect;
 use plimsoll::domain::facts::*;
 use plimsoll::domain::ids::*;
 use plimsoll::domain::policy::POLICY_PATH;
-use plimsoll::domain::reading::{Question, Reading};
 use plimsoll::sandbox::history::{self, Entry};
 use plimsoll::sandbox::model::{self, Model, Pull, PullState, RunState};
 
 /// How far clocks may differ where a list is asked for by time.
 const CLOCKS_DIFFER: Span = Span::minutes(1);
 
-/// What is heard from what runs outside GitHub: so far nothing does.
-pub fn heard(_: &Scene, _: &Question) -> Reading {
-    Reading::Unasked { because: "nothing runs here that could be asked".to_owned() }
-}
-
 pub fn answer(scene: &Scene, need: &Need) -> Fact {
     let model = &scene.model;
     match need {
-        Need::Checks { .. } | Need::Artifact { .. } | Need::OpenPulls | Need::Reading { .. } => {
-            Fact::Absent(Absence::NotFound)
+        Need::Checks { sha } => Fact::Checks(health::checks(scene, sha)),
+        Need::Artifact { name } => Fact::Artifact(health::has_artifact(scene, name)),
+        Need::OpenPulls => {
+            let open = model.pulls.values().filter(|pull| pull.is_open());
+            Fact::OpenPulls(open.map(|pull| PullNumber(pull.number)).collect())
         }
+        // The engine asks its probes.
+        Need::Reading { .. } => Fact::Absent(Absence::NotFound),
         Need::Repository => Fact::Repository(RepositorySnapshot {
             default_branch: RefName::new(model.repository.default_branch.as_str()),
             archived: false,

@@ -3,15 +3,16 @@
 //! A future that waits here tells the scene until when; one whose instance ends here is never polled again.
 
 use super::acts;
-use super::answers::{answer, heard};
+use super::answers::answer;
+use super::health;
 use super::invariants;
 use super::replay::Replay;
+use super::sabotage;
 use super::scene::{Sabotage, Scene, Shared};
 use plimsoll::domain::effect::{Effect, Work};
 use plimsoll::domain::facts::{Fact, Need};
 use plimsoll::domain::ids::*;
 use plimsoll::domain::reading::{Question, Reading};
-use plimsoll::domain::state::State;
 use plimsoll::engine::ports::*;
 use plimsoll::store::MemoryStore;
 use std::future::Future;
@@ -114,7 +115,11 @@ impl Webhooks for Hands {
 impl Probes for Hands {
     async fn ask(&self, question: &Question) -> Reading {
         self.edge("a question", 10_000).await;
-        heard(&self.scene.lock(), question)
+        let service = self.replay().turn.service.clone();
+        let reading = health::reading(&mut self.scene.lock(), service.as_ref(), question);
+        self.scene.lock().tell(|| format!("  {question:?}: {reading:?}"));
+        self.replay().heard(question, &reading);
+        reading
     }
 }
 
@@ -153,8 +158,13 @@ impl GitHub for Hands {
             let (lost_request, lost_answer, refused) =
                 (scene.weather.lost_request, scene.weather.lost_answer, scene.weather.refused);
             if scene.chance.hits(refused) {
-                if let Work::Publish(publish) = &effect.work {
-                    scene.record.refused.insert(publish.target.name(), publish.generation);
+                match &effect.work {
+                    Work::Publish(publish) => {
+                        scene.record.refused.insert(publish.target.name(), publish.generation);
+                    }
+                    Work::Act(_) => {
+                        scene.record.refused_acts.insert(effect.key.to_string());
+                    }
                 }
                 scene.tell(|| format!("  {} is refused", effect.key));
                 return Err(GitHubError::Refused { what: "a write".into(), status: 422, message: "Spammed".into() });
@@ -229,8 +239,9 @@ impl Store for Hands {
         lease_until: Timestamp,
         arrivals_max: usize,
     ) -> Result<Option<ClaimedLane>, StoreError> {
-        let claimed = self.store.claim_lane(holder, now, lease_until, arrivals_max).await?;
-        if let Some(claimed) = &claimed {
+        let mut claimed = self.store.claim_lane(holder, now, lease_until, arrivals_max).await?;
+        if let Some(claimed) = &mut claimed {
+            sabotage::claimed(self.scene.lock().sabotage, claimed);
             {
                 let mut scene = self.scene.lock();
                 scene.changes += 1;
@@ -248,12 +259,9 @@ impl Store for Hands {
         {
             let mut scene = self.scene.lock();
             self.replay().check(&mut scene, &turn);
-            match scene.sabotage {
-                Some(Sabotage::NoWake) => turn.wake_at = None,
-                Some(Sabotage::NoHold) => turn.state = without_holds(turn.state),
-                Some(_) | None => {}
-            }
+            sabotage::committing(scene.sabotage, &mut turn);
         }
+        let (at, taken) = (turn.at, turn.taken.clone());
         let state = turn.state.clone();
         let told = (turn.taken.len(), turn.effects.len(), turn.forwards.len(), turn.journal.join("; "));
         let result = self.store.commit(turn).await;
@@ -264,7 +272,9 @@ impl Store for Hands {
                 scene.record.turns += 1;
                 let (events, effects, forwards, notes) = told;
                 scene.tell(|| format!("{subject}: {events} events, {effects} effects, {forwards} forwards: {notes}"));
-                invariants::committed(&mut scene, &subject, &state);
+                let mut heard = std::mem::take(&mut self.replay().turn);
+                heard.events.retain(|(id, _)| taken.contains(id));
+                invariants::committed(&mut scene, &subject, &state, &heard, at);
             }
         }
         self.edge("after commit", 240_000).await;
@@ -349,6 +359,10 @@ impl Store for Hands {
         self.store.journal(subject, limit).await
     }
 
+    async fn delivery(&self, id: &DeliveryId) -> Result<Vec<KnownDelivery>, StoreError> {
+        self.store.delivery(id).await
+    }
+
     async fn parked(&self, limit: usize) -> Result<Vec<Parked>, StoreError> {
         self.store.parked(limit).await
     }
@@ -360,14 +374,6 @@ impl Store for Hands {
     async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
         self.store.prune(before).await
     }
-}
-
-fn without_holds(state: Vec<u8>) -> Vec<u8> {
-    let Ok(mut lane) = plimsoll::engine::step::read_lane(&state) else { return state };
-    if let State::Pipeline(pipeline) = &mut lane.state {
-        pipeline.blocks.clear();
-    }
-    serde_json::to_vec(&lane).unwrap_or(state)
 }
 
 /// Waits for a future that is ready at once, as those of the memory store are.

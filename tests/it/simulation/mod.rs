@@ -11,11 +11,17 @@
 pub mod acts;
 pub mod answers;
 pub mod chance;
+pub mod direct;
 pub mod hands;
+pub mod health;
 pub mod invariants;
 pub mod people;
+pub mod policy;
 pub mod replay;
+pub mod rest;
+pub mod sabotage;
 pub mod scene;
+pub mod words;
 pub mod world;
 
 pub use scene::Sabotage;
@@ -75,7 +81,7 @@ mod tests {
     /// Plays worlds with a weakness until one breaks the rule that should notice it.
     fn noticed(sabotage: Sabotage, short: bool, invariant: &str) {
         let mut others = Vec::new();
-        for seed in 0..300 {
+        for seed in 0..1_000 {
             match play(Wish { seed, short, sabotage: Some(sabotage), ..Wish::default() }).broken {
                 Some(broken) if broken.invariant == invariant => return,
                 Some(broken) => others.push(broken.invariant),
@@ -118,6 +124,36 @@ mod tests {
     #[test]
     fn forgotten_holds_are_noticed() {
         noticed(Sabotage::NoHold, false, invariants::PEOPLE_END_HOLDS);
+    }
+
+    #[test]
+    fn gates_that_are_forgotten_after_the_first_step_are_noticed() {
+        noticed(Sabotage::LaterStepsFree, false, invariants::NOTHING_STARTS_HELD);
+    }
+
+    #[test]
+    fn blocks_whose_end_wakes_nobody_are_noticed() {
+        noticed(Sabotage::NoExpiry, true, invariants::BLOCKS_END);
+    }
+
+    #[test]
+    fn verification_that_always_passes_is_noticed() {
+        noticed(Sabotage::VerifyPasses, true, invariants::VERIFIED);
+    }
+
+    #[test]
+    fn reverts_that_are_forgotten_are_noticed() {
+        noticed(Sabotage::RevertIgnored, false, invariants::REVERTED_STAYS);
+    }
+
+    #[test]
+    fn reports_of_anybody_are_noticed() {
+        noticed(Sabotage::ReportUnchecked, true, invariants::REPORTS_MATCH);
+    }
+
+    #[test]
+    fn overrides_that_review_themselves_are_noticed() {
+        noticed(Sabotage::SelfReview, true, invariants::OVERRIDE_REVIEWED);
     }
 
     #[test]

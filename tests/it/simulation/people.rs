@@ -2,11 +2,17 @@
 
 use super::acts::touch;
 use super::chance::Chance;
+use super::direct;
+use super::policy::{BROKEN_POLICY, MIGRATIONS, policy};
 use super::scene::{Scene, Size};
+use super::words::words;
+use plimsoll::domain::ids::EnvironmentName;
+use plimsoll::domain::policy::GateName;
 use plimsoll::domain::policy::POLICY_PATH;
+use plimsoll::domain::release::StagePhase;
 use plimsoll::sandbox::history::History as _;
 use plimsoll::sandbox::history::{MadeHistory, MergeMethod, Signature};
-use plimsoll::sandbox::model::{Model, Permission, PullEdit, PullWish};
+use plimsoll::sandbox::model::{Model, Permission, PullEdit, PullState, PullWish};
 use plimsoll::sandbox::seed::WORKFLOW;
 use std::collections::BTreeMap;
 
@@ -21,49 +27,16 @@ fn file(path: &str, text: &str) -> Files {
     [(path.to_owned(), Some(text.as_bytes().to_vec()))].into()
 }
 
-/// A policy file, drawn.
-fn policy(chance: &mut Chance, size: Size) -> String {
-    let mut production = Vec::new();
-    match chance.below(5) {
-        0 => {}
-        1 => production.push("approval: { count: 2, teams: [\"acme/release-managers\"] }".to_owned()),
-        _ => production.push("approval: { count: 1, teams: [\"acme/release-managers\"] }".to_owned()),
-    }
-    if chance.one_in(2) {
-        production.push("rollout: [50%, 100%]".into());
-    }
-    let staging_steps = if chance.one_in(4) { "      rollout: [10%, 100%]\n" } else { "" };
-    if chance.one_in(2) {
-        production.push(format!("bake: {}s", chance.between(5, size.of(30, 200))));
-    }
-    if chance.one_in(3) {
-        production.push("on_failure: hold".into());
-    }
-    if chance.one_in(2) {
-        production.push(format!("timeout: {}m", chance.between(1, size.of(3, 15))));
-    }
-    let production: String = production.iter().map(|line| format!("      {line}\n")).collect();
-    let title = chance.pick(&["any", "conventional"]);
-    let rules = if chance.one_in(3) {
-        "  rules:\n    - name: the api is read by somebody\n      if: { changed_files: [\"services/**\"] }\n      requires: { count: 1 }\n"
-    } else {
-        ""
-    };
-    format!(
-        "version: 1\nservices:\n  api: {{ paths: [\"services/api/**\", \"libs/**\"] }}\n  web: {{ paths: [\"web/**\", \"libs/**\"] }}\n\
-         checks:\n  title: {title}\n{rules}pipeline:\n  trigger: {{ workflow: deploy.yml }}\n  environments:\n\
-         \u{20}   - name: staging\n{staging_steps}      timeout: 10m\n    - name: production\n{production}"
-    )
-}
-
-const BROKEN_POLICY: &str = "version: 1\npipelin: {}\nservices: [\n";
-
 /// GitHub as it is before anything happens: a repository with a policy, and the App not yet installed.
 pub fn github(chance: &mut Chance, size: Size, start: i64) -> Model {
     let mut history = MadeHistory::new();
     let who = Signature { name: "Grace Hopper".into(), email: "grace@example.com".into(), at_ms: start - 86_400_000 };
     let mut files = file(POLICY_PATH, &policy(chance, size));
-    files.extend(file(".github/workflows/deploy.yml", WORKFLOW));
+    // One world in ten has a workflow that knows no waves.
+    let wave = "      wave: { description: \"which ring\", required: false, type: string }\n      percent:";
+    let deploy = if chance.one_in(10) { WORKFLOW.to_owned() } else { WORKFLOW.replacen("      percent:", wave, 1) };
+    files.extend(file(".github/workflows/deploy.yml", &deploy));
+    files.extend(file(".github/workflows/smoke.yml", &deploy.replace("Deploy", "Try")));
     files.extend(file("services/api/main.rs", "fn main() {}\n"));
     files.extend(file("web/index.html", "<title>Shop</title>\n"));
     files.extend(file("README.md", "# Shop\n"));
@@ -103,7 +76,8 @@ pub fn act(scene: &mut Scene) {
     let some = *scene.chance.pick(&all);
     let some_open = if open.is_empty() { None } else { Some(*scene.chance.pick(&open)) };
     let writer = *scene.chance.pick(&WRITERS);
-    if scene.size == Size::Small && scene.chance.one_in(3) {
+    let often = scene.size.of(2, 4);
+    if scene.chance.one_in(often) {
         return press_on(scene, some, some_open);
     }
     match (scene.chance.below(100), some_open) {
@@ -148,6 +122,16 @@ pub fn act(scene: &mut Scene) {
             scene.tell(|| format!("{writer} pushes {path} to main"));
         }
         (61..=64, _) => edit_comment(scene),
+        (65..=68, _) => {
+            let by = somebody(scene);
+            direct::press(scene, by);
+        }
+        (69..=70, _) => {
+            let by = somebody(scene);
+            direct::close_issue(scene, by);
+        }
+        (71..=72, _) => direct::forge(scene),
+        (73..=76, _) => revert(scene),
         (_, _) => command(scene, some),
     }
 }
@@ -165,7 +149,8 @@ fn open_pull(scene: &mut Scene) {
     let author = *scene.chance.pick(&["ada", "ada", "barbara", "barbara", "grace", "linus", "mallory"]);
     let branch = format!("change-{}", scene.model.pulls.len() + 1);
     let path = match scene.chance.below(10) {
-        0..=4 => "services/api/main.rs".to_owned(),
+        0..=3 => "services/api/main.rs".to_owned(),
+        4 => format!("{MIGRATIONS}{branch}.sql"),
         5..=6 => format!("web/{branch}.js"),
         7 => "libs/sum.rs".to_owned(),
         8 => "README.md".to_owned(),
@@ -215,6 +200,44 @@ fn merge(scene: &mut Scene, number: u64, by: &str) {
     scene.tell(|| format!("{by} merges #{number} ({method:?}): {:?}", merged.map_err(|refusal| refusal.message)));
 }
 
+/// Somebody takes a merged pull request back, or merges what was prepared.
+fn revert(scene: &mut Scene) {
+    let now = scene.now;
+    let by = *scene.chance.pick(&WRITERS);
+    let bot = scene.model.app.bot_login();
+    let prepared: Vec<u64> =
+        scene.model.pulls.values().filter(|p| p.is_open() && p.author == bot).map(|p| p.number).collect();
+    if !prepared.is_empty() && scene.chance.one_in(2) {
+        let number = *scene.chance.pick(&prepared);
+        let _ = scene.model.set_draft(number, false, by, now);
+        return merge(scene, number, by);
+    }
+    let merged = scene.model.pulls.values().filter_map(|pull| match &pull.state {
+        PullState::Merged { sha, .. } => Some((pull.number, sha.clone())),
+        PullState::Open | PullState::Closed { .. } => None,
+    });
+    let merged: Vec<(u64, String)> = merged.collect();
+    if merged.is_empty() {
+        return;
+    }
+    let (number, sha) = scene.chance.pick(&merged).clone();
+    let branch = format!("revert-{number}-{}", scene.model.pulls.len());
+    if scene.model.revert(&sha, &branch, by, now).is_err() {
+        return;
+    }
+    let body = match scene.chance.one_in(4) {
+        true => format!("This reverts commit {sha}."),
+        false => format!("Reverts acme/shop#{number}"),
+    };
+    let title = format!("fix: revert #{number}");
+    let wish = PullWish { head: &branch, base: "main", title: &title, body: Some(&body), author: by, draft: false };
+    let opened = scene.model.open_pull(&wish, now);
+    scene.tell(|| format!("{by} opens {opened:?}: {body}"));
+    if let (Ok(opened), true) = (opened, scene.chance.one_in(2)) {
+        merge(scene, opened, "grace");
+    }
+}
+
 fn change_policy(scene: &mut Scene) {
     let now = scene.now;
     let broken = scene.chance.one_in(4);
@@ -246,38 +269,6 @@ fn edit_comment(scene: &mut Scene) {
     }
 }
 
-/// What somebody writes.
-fn words(scene: &mut Scene) -> String {
-    let environment = *scene.chance.pick(&["production", "production", "production", "staging", "Production", "prod"]);
-    let service = *scene.chance.pick(&["", "", "", " --service api", " --service web", " --service nope"]);
-    let tip = scene.model.history.branch("main").unwrap_or_default();
-    let earlier = scene.model.history.first_parents(&tip, 6);
-    let some = scene.chance.pick(&earlier).sha.clone();
-    let sha = &some[..scene.chance.between(6, 12) as usize];
-    let branch = format!("change-{}", 1 + scene.chance.below(8));
-    match scene.chance.below(40) {
-        0..=16 => format!("/plimsoll approve {environment}{service}"),
-        17 => format!("/plimsoll approve {environment} {sha}{service}"),
-        18..=20 => format!("/plimsoll rollback {environment}{service}"),
-        21 => format!("/plimsoll rollback {environment} to {sha}{service} --reason \"it smells\""),
-        22..=26 => format!("/plimsoll resume {environment}{service}"),
-        27..=28 => format!("/plimsoll deploy main to {environment}{service}"),
-        29 => format!("/plimsoll deploy {sha} to {environment}{service}"),
-        30 => format!("/plimsoll deploy {branch} to {environment}{service}"),
-        31 => "/plimsoll status".to_owned(),
-        32 => "/plimsoll recheck".to_owned(),
-        33 => "/plimsoll help".to_owned(),
-        34 => format!(
-            "/plimsoll resume {environment}\n/plimsoll deploy main to {environment}\n/plimsoll approve {environment}"
-        ),
-        35 => "/plimsoll aprove production".to_owned(),
-        36 => "> /plimsoll approve production\n\nI would not.".to_owned(),
-        37 => format!("@plimsoll approve {environment}\n@plimsoll approve {environment}"),
-        38 => "Looks good to me.".to_owned(),
-        _ => "/plimsoll deploy".to_owned(),
-    }
-}
-
 /// Somebody does what moves releases on: a small world has no time to get there by luck alone.
 fn press_on(scene: &mut Scene, some: u64, some_open: Option<u64>) {
     match some_open {
@@ -285,12 +276,61 @@ fn press_on(scene: &mut Scene, some: u64, some_open: Option<u64>) {
             let by = *scene.chance.pick(&WRITERS);
             merge(scene, number, by);
         }
-        Some(_) | None => {
-            let by = somebody(scene);
-            let verb = *scene.chance.pick(&["approve", "approve", "approve", "rollback", "resume", "deploy main to"]);
-            say(scene, some, by, &format!("/plimsoll {verb} production"));
+        Some(_) | None => answer_what_is(scene, some),
+    }
+}
+
+/// Somebody looks at the status and does what fits: where something waits, runs, failed, or was overridden.
+fn answer_what_is(scene: &mut Scene, some: u64) {
+    let by = somebody(scene);
+    let mut fitting: Vec<(&'static str, EnvironmentName, GateName)> = Vec::new();
+    let mut unreviewed = false;
+    for state in scene.record.pipelines.values() {
+        unreviewed |= state.overrides.iter().any(|one| one.reviewed.is_none());
+        for stage in state.releases.values().rev().take(3).flat_map(|release| &release.stages) {
+            let name = stage.policy.name.clone();
+            let unmet = stage.conditions.iter().find(|condition| !condition.met).map(|condition| condition.gate);
+            match (&stage.phase, unmet) {
+                (StagePhase::Waiting { .. }, Some(gate)) => fitting.push(("waits", name, gate)),
+                (StagePhase::Rolling(_), Some(gate)) => fitting.push(("waits", name, gate)),
+                (StagePhase::Rolling(_), None) => fitting.push(("runs", name, GateName::Order)),
+                (StagePhase::Failed { .. } | StagePhase::Cancelled { .. }, _) => {
+                    fitting.push(("failed", name, GateName::Hold));
+                }
+                (StagePhase::Succeeded { .. }, _) => fitting.push(("is live", name, GateName::Order)),
+                (_, _) => {}
+            }
         }
     }
+    if unreviewed && scene.chance.one_in(3) {
+        return if scene.chance.one_in(2) { direct::close_issue(scene, by) } else { direct::press(scene, by) };
+    }
+    if fitting.is_empty() {
+        return say(scene, some, by, "/plimsoll approve production");
+    }
+    let (what, name, gate) = scene.chance.pick(&fitting).clone();
+    let line = match (what, gate) {
+        ("waits", GateName::Approval) => scene.chance.pick(&["approve", "approve", "approve", "override approval"]),
+        ("waits", GateName::Lock) => scene.chance.pick(&["unlock", "override lock"]),
+        ("waits", GateName::Hold) => scene.chance.pick(&["resume", "retry", "override hold"]),
+        ("waits", GateName::Freeze) => scene.chance.pick(&["unfreeze", "override freeze"]),
+        ("waits", GateName::Window) => scene.chance.pick(&["override window", "deploy main to"]),
+        ("waits", _) => scene.chance.pick(&["cancel", "why", "rollback"]),
+        ("runs", _) => {
+            scene.chance.pick(&["lock", "hold", "freeze", "cancel", "rollback", "report", "resume", "resume"])
+        }
+        ("failed", _) => scene.chance.pick(&["resume", "retry", "rollback", "revert"]),
+        (_, _) => scene.chance.pick(&["rollback", "promote", "deploy main to", "lock", "hold", "freeze", "revert"]),
+    };
+    let ends = match *line {
+        "report" => return direct::forge(scene),
+        "revert" => return revert(scene),
+        "lock" | "hold" | "freeze" => format!(" --for {}m", scene.chance.between(1, 6)),
+        line if line.starts_with("override") => " --reason \"customers wait\"".to_owned(),
+        _ => String::new(),
+    };
+    let place = if *line == "deploy main to" { "production".to_owned() } else { name.to_string() };
+    say(scene, some, by, &format!("/plimsoll {line} {place}{ends}"));
 }
 
 /// Every other time one of those who may approve.

@@ -4,11 +4,12 @@ use super::invariants::{ROUND_TRIP, SAME_TWICE};
 use super::scene::Scene;
 use plimsoll::domain::decide::{self, Lane};
 use plimsoll::domain::event::Event;
-use plimsoll::domain::facts::{Absence, Fact, Facts, Need};
+use plimsoll::domain::facts::{Absence, CheckState, Fact, Facts, Need};
 use plimsoll::domain::ids::*;
+use plimsoll::domain::reading::{Question, Reading};
 use plimsoll::domain::repository;
 use plimsoll::domain::state::State;
-use plimsoll::engine::ports::{ClaimedLane, Snapshot, TurnCommit};
+use plimsoll::engine::ports::{ArrivalId, ClaimedLane, Snapshot, TurnCommit};
 use plimsoll::engine::step::read_lane;
 
 /// What a turn had to go on.
@@ -16,6 +17,17 @@ use plimsoll::engine::step::read_lane;
 pub struct Replay {
     claimed: Option<ClaimedLane>,
     learned: Vec<(Need, Fact)>,
+    /// Of every turn: whose it is, what it took, and what it heard of what runs.
+    pub turn: Heard,
+}
+
+/// What a turn goes on, for the invariants.
+#[derive(Clone, Debug, Default)]
+pub struct Heard {
+    pub service: Option<ServiceName>,
+    pub events: Vec<(ArrivalId, Event)>,
+    pub readings: Vec<(Question, Reading)>,
+    pub checks: Vec<(Sha, Vec<CheckState>)>,
 }
 
 impl Replay {
@@ -23,9 +35,23 @@ impl Replay {
     pub fn begun(&mut self, claimed: &ClaimedLane, wanted: bool) {
         self.claimed = wanted.then(|| claimed.clone());
         self.learned.clear();
+        self.turn = Heard::default();
+        if let Subject::Pipeline { service, .. } = &claimed.subject {
+            self.turn.service = Some(service.clone());
+            self.turn.events = claimed.arrivals.iter().map(|(id, arrival)| (*id, arrival.event.clone())).collect();
+        }
+    }
+
+    /// What was heard of what runs.
+    pub fn heard(&mut self, question: &Question, reading: &Reading) {
+        self.turn.readings.push((question.clone(), reading.clone()));
+        self.learned(&Need::Reading { question: question.clone() }, &Fact::Reading(reading.clone()));
     }
 
     pub fn learned(&mut self, need: &Need, fact: &Fact) {
+        if let (Need::Checks { sha }, Fact::Checks(checks), Some(_)) = (need, fact, &self.turn.service) {
+            self.turn.checks.push((sha.clone(), checks.clone()));
+        }
         if self.claimed.is_some() {
             self.learned.push((need.clone(), fact.clone()));
         }

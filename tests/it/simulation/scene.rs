@@ -4,6 +4,7 @@
 
 use super::chance::{Chance, mixed};
 use plimsoll::domain::effect::Effect;
+use plimsoll::domain::event::{Event, Report};
 use plimsoll::domain::facts::PullSnapshot;
 use plimsoll::domain::ids::*;
 use plimsoll::domain::release::PipelineState;
@@ -135,6 +136,37 @@ pub enum Sabotage {
     NoHold,
     /// Publishes are said to stand, and do not.
     NoShow,
+    /// Gates are judged for the first step of a rollout only.
+    LaterStepsFree,
+    /// Nothing wakes a pipeline when a block ends.
+    NoExpiry,
+    /// Every answer to a verification counts as enough good ones.
+    VerifyPasses,
+    /// What was reverted is forgotten.
+    RevertIgnored,
+    /// Whose run reports is not looked at.
+    ReportUnchecked,
+    /// Whoever overrides a gate reviews it as well.
+    SelfReview,
+}
+
+impl Sabotage {
+    pub const ALL: [Self; 14] = [
+        Self::NoProbe,
+        Self::NoSettle,
+        Self::NoMark,
+        Self::NoWake,
+        Self::NoSweep,
+        Self::AnybodyApproves,
+        Self::NoHold,
+        Self::NoShow,
+        Self::LaterStepsFree,
+        Self::NoExpiry,
+        Self::VerifyPasses,
+        Self::RevertIgnored,
+        Self::ReportUnchecked,
+        Self::SelfReview,
+    ];
 }
 
 /// A rule that was broken.
@@ -158,12 +190,58 @@ pub struct Landing {
     pub id: u64,
 }
 
+/// A button that somebody pressed.
+#[derive(Clone, Debug)]
+pub struct Press {
+    pub by: Login,
+    pub service: ServiceName,
+    pub action: String,
+    /// The commit of the check run that it stood on.
+    pub head_sha: Sha,
+}
+
+/// A report that was sent.
+#[derive(Clone, Debug)]
+pub struct SentReport {
+    pub at: i64,
+    pub service: ServiceName,
+    pub report: Report,
+    /// The run itself sent it.
+    pub genuine: bool,
+}
+
+/// Which release, where.
+pub type Place = (ServiceName, ReleaseNumber, EnvironmentName);
+
+/// What a verification of a step heard, by the world's own judgement.
+#[derive(Clone, Debug, Default)]
+pub struct Heard {
+    /// When it was last asked.
+    pub at: Option<Timestamp>,
+    /// Good answers in a row, and bad ones in all.
+    pub good: u32,
+    pub bad: u32,
+}
+
 /// What happened, for the invariants.
 #[derive(Debug, Default)]
 pub struct Record {
+    pub presses: Vec<Press>,
+    pub reports: Vec<SentReport>,
+    /// Issues that people closed: key, who, when.
+    pub closed: Vec<(String, Login, i64)>,
+    /// By place, step (from 0) and verification (from 0).
+    pub heard: BTreeMap<(Place, usize, usize), Heard>,
+    /// Releases that were verified in an environment, or that a person took as good.
+    pub verified: BTreeSet<Place>,
+    /// How many approvals a release needed when it started, and how long a step (from 0) had to bake when it began to.
+    pub wanted: BTreeMap<Place, usize>,
+    pub bakes: BTreeMap<(Place, usize), Span>,
     pub landings: Vec<Landing>,
     /// Publishes that GitHub refused: target and generation.
     pub refused: BTreeMap<String, u64>,
+    /// Acts that GitHub refused, by key.
+    pub refused_acts: BTreeSet<String>,
     /// Comments of people as they were written, and those that were edited since.
     pub written: BTreeMap<u64, String>,
     pub edited: BTreeSet<u64>,
@@ -172,7 +250,7 @@ pub struct Record {
     /// The pipelines as they were last committed.
     pub pipelines: BTreeMap<ServiceName, Box<PipelineState>>,
     /// When a release began to wait in an environment, by the instance's clock.
-    pub waiting_since: BTreeMap<(ServiceName, ReleaseNumber, EnvironmentName), Timestamp>,
+    pub waiting_since: BTreeMap<Place, Timestamp>,
     /// Deliveries that nobody can read.
     pub unreadable: u64,
     pub turns: u64,
@@ -193,6 +271,8 @@ pub struct Scene {
     pub wire: Vec<(i64, NewDelivery)>,
     /// Requests whose sender gave up on them, with when they arrive.
     pub late: Vec<(i64, Effect, Option<u64>)>,
+    /// Events for lanes on their way, with when they arrive.
+    pub direct: Vec<(i64, Subject, Event)>,
     /// Runs that will end, with when and how.
     pub endings: Vec<(i64, u64, &'static str)>,
     /// Until when the future that was polled last wants to sleep.

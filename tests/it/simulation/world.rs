@@ -5,17 +5,13 @@
 use super::chance::Chance;
 use super::hands::{Hands, at_once};
 use super::scene::{Broken, Record, Sabotage, Scene, Shared, Size, Weather};
-use super::{START, acts, answers, invariants, people};
+use super::{START, acts, answers, direct, invariants, people};
 use bytes::Bytes;
 use plimsoll::domain::ids::*;
 use plimsoll::domain::policy::POLICY_PATH;
-use plimsoll::domain::pull_request;
-use plimsoll::domain::release::advance;
-use plimsoll::domain::state::State;
 use plimsoll::engine::ports::*;
 use plimsoll::engine::step::{Turn, turn};
-use plimsoll::engine::{inbox, outbox, query};
-use plimsoll::sandbox::model::RunState;
+use plimsoll::engine::{inbox, outbox};
 use plimsoll::store::MemoryStore;
 use std::future::Future;
 use std::pin::Pin;
@@ -26,6 +22,8 @@ use std::task::{Context, Poll, Waker};
 const STEPS_MAX: u64 = 60_000;
 /// One world in so many is large.
 const LARGE_ONE_IN: usize = 10;
+/// Longer than any `rollback.within` that is drawn, in milliseconds.
+const LONG_BREAK: i64 = 62 * 60_000;
 /// How long a world may take to come to rest after the faults ended.
 const REST_WITHIN: i64 = 12 * 3_600_000;
 
@@ -66,19 +64,25 @@ struct Doing {
     wake_at: i64,
 }
 
-struct Worker {
+pub(super) struct Worker {
     job: Job,
     doing: Option<Doing>,
     /// At which number of changes and at what time it found nothing to do.
     idle: Option<(u64, i64)>,
 }
 
-struct Instance {
+pub(super) struct Instance {
     name: usize,
     life: u32,
     skew: i64,
     up_at: i64,
-    workers: Vec<Worker>,
+    pub(super) workers: Vec<Worker>,
+}
+
+impl Worker {
+    pub(super) fn is_busy(&self) -> bool {
+        self.doing.is_some()
+    }
 }
 
 /// Something that can happen now.
@@ -87,20 +91,23 @@ enum Next {
     Worker(usize, usize),
     Wire(usize),
     Late(usize),
+    Direct(usize),
     Ending(usize),
     Person,
     Tick,
 }
 
-struct World {
-    scene: Shared,
-    store: Arc<MemoryStore>,
-    instances: Vec<Instance>,
+pub(super) struct World {
+    pub(super) scene: Shared,
+    pub(super) store: Arc<MemoryStore>,
+    pub(super) instances: Vec<Instance>,
     /// When people do something next; `None`: they went home.
     people_at: Option<i64>,
     /// How much more they do, and how long they wait at most before they go on.
     acts_left: i64,
     pause_ms_max: i64,
+    /// When so many acts are left, nobody does anything for long.
+    long_break_at: Option<i64>,
     clear_at: i64,
     steps: u64,
 }
@@ -126,9 +133,13 @@ impl World {
         let mut chance = Chance::new(wish.seed);
         let size = Size::drawn(&mut chance, (!wish.short).then_some(LARGE_ONE_IN));
         let mut model = people::github(&mut chance, size, START);
-        let clear_at = START + size.of(chance.between(60, 240), chance.between(300, 1_800)) * 1_000;
+        let mut clear_at = START + size.of(chance.between(60, 240), chance.between(300, 1_800)) * 1_000;
         let weather = Weather::drawn(&mut chance, size, wish.calm, START, clear_at);
-        let acts = size.of(chance.between(4, 12), chance.between(15, 45));
+        let acts = size.of(chance.between(5, 14), chance.between(15, 45));
+        let pause_ms_max = 3 * (clear_at - START) / acts;
+        // Some days are long: what was good in the morning is old in the afternoon.
+        let long_break_at = chance.one_in(25).then(|| chance.between(2, acts - 1));
+        clear_at += if long_break_at.is_some() { LONG_BREAK } else { 0 };
         let count = if wish.calm || chance.one_in(2) { 1 } else { 2 };
         let skewed = !wish.calm && chance.one_in(4);
         let instances = (0..count).map(|name| Instance {
@@ -150,6 +161,7 @@ impl World {
             sabotage: wish.sabotage,
             wire: Vec::new(),
             late: Vec::new(),
+            direct: Vec::new(),
             endings: Vec::new(),
             nap: None,
             crash: false,
@@ -174,7 +186,8 @@ impl World {
             instances,
             people_at: Some(START + 2_000),
             acts_left: acts,
-            pause_ms_max: 3 * (clear_at - START) / acts,
+            pause_ms_max,
+            long_break_at,
             clear_at,
             steps: 0,
         };
@@ -222,6 +235,7 @@ impl World {
                 let done = acts::done(&mut scene, &effect, remote);
                 scene.tell(|| format!("  late: {}: {done:?}", effect.key));
             }
+            Next::Direct(at) => direct::arrives(&mut self.scene.lock(), &self.store, at),
             Next::Ending(at) => {
                 let mut scene = self.scene.lock();
                 let (_, run, conclusion) = scene.endings.remove(at);
@@ -236,7 +250,10 @@ impl World {
                 people::act(&mut scene);
                 self.acts_left -= 1;
                 let length = if scene.chance.one_in(3) { 5_000 } else { self.pause_ms_max };
-                let at = scene.now + scene.chance.between(100, length);
+                let mut at = scene.now + scene.chance.between(100, length);
+                if self.long_break_at == Some(self.acts_left) {
+                    at += LONG_BREAK;
+                }
                 self.people_at = Some(at).filter(|at| self.acts_left > 0 && *at < self.clear_at);
             }
             Next::Tick => {
@@ -255,6 +272,7 @@ impl World {
         let due = |at: i64| at <= now;
         next.extend(scene.wire.iter().enumerate().filter(|(_, (at, _))| due(*at)).map(|(i, _)| Next::Wire(i)));
         next.extend(scene.late.iter().enumerate().filter(|(_, (at, ..))| due(*at)).map(|(i, _)| Next::Late(i)));
+        next.extend(scene.direct.iter().enumerate().filter(|(_, (at, ..))| due(*at)).map(|(i, _)| Next::Direct(i)));
         next.extend(scene.endings.iter().enumerate().filter(|(_, (at, ..))| due(*at)).map(|(i, _)| Next::Ending(i)));
         if self.people_at.is_some_and(due) {
             next.push(Next::Person);
@@ -398,6 +416,7 @@ impl World {
         let mut times: Vec<i64> = Vec::new();
         times.extend(scene.wire.iter().map(|(at, _)| *at));
         times.extend(scene.late.iter().map(|(at, ..)| *at));
+        times.extend(scene.direct.iter().map(|(at, ..)| *at));
         times.extend(scene.endings.iter().map(|(at, ..)| *at));
         times.extend(self.people_at);
         times.extend(scene.model.next_tick_at());
@@ -428,59 +447,6 @@ impl World {
             scene.tell(|| "the sky clears".to_owned());
         }
         true
-    }
-
-    fn lanes(&self) -> Vec<(Subject, State)> {
-        let scene = self.scene.lock();
-        let repo = RepoName::parse(&scene.model.repository.full_name()).expect("a name");
-        let pulls =
-            scene.model.pulls.keys().map(|n| Subject::PullRequest { repo: repo.clone(), number: PullNumber(*n) });
-        let services =
-            ["api", "web"].map(|name| Subject::Pipeline { repo: repo.clone(), service: ServiceName::new(name) });
-        let all = pulls.chain(services).chain([Subject::Repository { repo: repo.clone() }]);
-        let lane = |subject: Subject| {
-            let lane = at_once(query::lane(&*self.store, &subject)).ok().flatten()?;
-            Some((subject, lane.state))
-        };
-        all.filter_map(lane).collect()
-    }
-
-    /// Whether nothing but the next sweep will happen; judges the world when it is so.
-    fn is_at_rest(&mut self, now: i64) -> bool {
-        {
-            let scene = self.scene.lock();
-            let moving = !scene.wire.is_empty()
-                || !scene.late.is_empty()
-                || scene.model.runs.values().any(|run| matches!(run.state, RunState::Queued))
-                || self.instances.iter().flat_map(|i| &i.workers).any(|worker| worker.doing.is_some());
-            let counts = at_once(self.store.counts(Timestamp(now))).unwrap_or_default();
-            let waiting = counts.deliveries_unsorted
-                + counts.arrivals_waiting
-                + counts.effects_planned
-                + counts.effects_in_flight;
-            if moving || waiting > 0 || !scene.endings.is_empty() {
-                return false;
-            }
-        }
-        let waits = self.lanes().iter().any(|(_, state)| match state {
-            State::Repository(_) => false,
-            State::PullRequest(state) => pull_request::wake_at(state, Timestamp(now)).is_some(),
-            State::Pipeline(state) => advance::wake_at(state, Timestamp(now)).is_some(),
-        });
-        // A lane that nothing wakes is stuck, and to be judged as it is.
-        let sweep = at_once(self.store.next_due(Timestamp(now))).ok().flatten();
-        if waits && sweep.is_some() && self.scene.lock().sabotage != Some(Sabotage::NoWake) {
-            return false;
-        }
-        self.judge();
-        true
-    }
-
-    fn judge(&mut self) {
-        let lanes = self.lanes();
-        let mut scene = self.scene.lock();
-        scene.tell(|| "at rest".to_owned());
-        invariants::at_rest(&mut scene, &self.store, &lanes);
     }
 }
 

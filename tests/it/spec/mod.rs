@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod budget;
+mod callbacks;
 mod delivery;
 mod gates;
 mod overrides;
@@ -29,6 +30,9 @@ use tokio_util::sync::CancellationToken;
 /// How long a behaviour may take until it counts as not happening.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What readers of the API bring.
+const API_TOKEN: &str = "spec-0123456789abcdef0123456789abcdef";
+
 /// The machine's clock, moved on by hand.
 #[derive(Default)]
 struct MovedClock(AtomicI64);
@@ -48,7 +52,7 @@ struct Town {
     stop: CancellationToken,
     door: String,
     looked_at_writes: bool,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Town {
@@ -90,7 +94,7 @@ impl Town {
         let app = app::start_on(&settings, store.clone(), clock.clone(), stop.clone()).await.unwrap();
         let door = format!("http://{}/github/webhook", app.address);
         github.set_hook(&door, &github.webhook_secret());
-        Self { github, app: Some(app), store, clock, stop, door, looked_at_writes: false, _folder: folder }
+        Self { github, app: Some(app), store, clock, stop, door, looked_at_writes: false, folder }
     }
 
     /// Moves the clocks of GitHub and of the service on.
@@ -330,5 +334,8 @@ fn settings(github: &Sandbox, folder: &std::path::Path) -> Settings {
         probe_nets: Vec::new(),
         probe_redirects: 0,
         prometheus_url: None,
+        oidc_issuer: github.oidc_issuer(),
+        oidc_audience: "plimsoll".to_owned(),
+        api_token: Some(API_TOKEN.into()),
     }
 }

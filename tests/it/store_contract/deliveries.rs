@@ -13,6 +13,7 @@ contract! {
     a_delivery_that_is_parked_or_ignored_by_sorting_reaches_no_lane,
     sorting_what_was_never_admitted_changes_nothing,
     an_empty_body_is_a_body,
+    what_became_of_a_delivery_can_be_told,
 }
 
 const GUID: &str = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
@@ -124,4 +125,33 @@ async fn an_empty_body_is_a_body(store: impl Store) {
     assert_eq!(store.admit(delivery("a", "", 1)).await, Ok(Admitted::Stored));
     assert_eq!(store.admit(delivery("a", "", 2)).await, Ok(Admitted::Duplicate));
     assert_eq!(store.unsorted(1).await, Ok(vec![delivery("a", "", 1)]));
+}
+
+async fn what_became_of_a_delivery_can_be_told(store: impl Store) {
+    let told = async |id: &str| {
+        let known = store.delivery(&DeliveryId::new(id)).await.expect("reads");
+        known.into_iter().map(|one| one.fate).collect::<Vec<_>>()
+    };
+    assert_eq!(told("a").await, []);
+    for (id, body) in [("a", "1"), ("b", "2"), ("c", "3"), ("d", "4"), ("a", "other")] {
+        store.admit(delivery(id, body, 1)).await.expect("admits");
+    }
+    let because = |text: &str| text.to_owned();
+    let sorted = vec![
+        (DeliveryId::new("a"), Sorted::Events(vec![look(pull(1), "x", 1)])),
+        (DeliveryId::new("b"), Sorted::Ignored { because: because("nothing to do") }),
+        (DeliveryId::new("c"), Sorted::Parked { because: because("not JSON") }),
+    ];
+    store.sort(sorted, at(2)).await.expect("sorts");
+    let beside = because("the same GUID came before with another event or other bytes");
+    assert_eq!(told("a").await, [Fate::Sorted, Fate::Parked { because: beside }]);
+    assert_eq!(told("b").await, [Fate::Ignored { because: because("nothing to do") }]);
+    assert_eq!(told("c").await, [Fate::Parked { because: because("not JSON") }]);
+    assert_eq!(told("d").await, [Fate::Unsorted]);
+    let known = store.delivery(&DeliveryId::new("a")).await.expect("reads").remove(0);
+    assert_eq!((known.event.as_str(), known.received_at), ("pull_request", at(1)));
+    assert_eq!(known.body.as_deref(), Some(&b"1"[..]));
+    while store.prune(at(10)).await.expect("prunes") > 0 {}
+    let known = store.delivery(&DeliveryId::new("b")).await.expect("reads").remove(0);
+    assert_eq!((known.fate, known.body), (Fate::Ignored { because: because("nothing to do") }, None));
 }

@@ -268,3 +268,24 @@ async fn a_caller_who_gives_up_leaves_the_store_usable() {
 async fn is_ready_now<F: Future>(mut future: std::pin::Pin<&mut F>) -> bool {
     std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context).is_ready())).await
 }
+
+#[tokio::test]
+async fn opened_for_reading_it_shows_all_and_changes_nothing() {
+    let file = File::new();
+    let only_look = async || SqliteStore::open_to_read(&file.path(), SqliteOptions::default()).await;
+    assert!(matches!(only_look().await, Err(OpenError::Missing { .. })));
+    assert!(!file.path().exists(), "looking makes nothing");
+    let serving = file.open().await;
+    serving.admit(delivery("a", "{}", 1)).await.expect("admits");
+    let reader = only_look().await.expect("opens beside the service");
+    assert_eq!(reader.delivery(&DeliveryId::new("a")).await.expect("reads").len(), 1);
+    serving.admit(delivery("b", "{}", 1)).await.expect("admits");
+    assert_eq!(reader.delivery(&DeliveryId::new("b")).await.expect("reads").len(), 1, "it sees what comes after");
+    assert!(reader.admit(delivery("c", "{}", 1)).await.is_err());
+    assert!(reader.arrive(look(pull(1), "x", 1)).await.is_err());
+    assert_eq!(serving.counts(at(1)).await.expect("counts").arrivals_waiting, 0);
+    file.change("UPDATE meta SET value = '0' WHERE name = 'schema'");
+    assert!(matches!(only_look().await, Err(OpenError::Older { found: 0, .. })));
+    file.change("UPDATE meta SET value = '999' WHERE name = 'schema'");
+    assert!(matches!(only_look().await, Err(OpenError::Newer { found: 999, .. })));
+}
