@@ -15,6 +15,7 @@ services:
 
 pipeline:
   trigger: { workflow: deploy.yml }
+  rollback: { artifact: "{service}-{sha}" }
   environments:
     - name: staging
     - name: production
@@ -40,7 +41,11 @@ pub(super) async fn play(told: &mut Told<'_>) -> anyhow::Result<()> {
     told.later(BREATH);
     frozen_and_locked(told, number).await?;
     told.later(BREATH);
-    superseded(told).await
+    superseded(told).await?;
+    told.later(BREATH);
+    stopped(told).await?;
+    told.later(BREATH);
+    overridden(told).await
 }
 
 /// A change that its author may not approve; the commit that is live in the end.
@@ -83,7 +88,6 @@ async fn taken_back(told: &mut Told<'_>, good: &str) -> anyhow::Result<u64> {
         })
     })
     .await?;
-    told.card_says(&merged, "verification check smoke failed").await?;
     told.card_says(&merged, "; rolled back to release").await?;
     if told.portions(&merged) != ["25"] {
         bail!("step {}: more than a quarter was dispatched", told.step);
@@ -166,6 +170,70 @@ async fn superseded(told: &mut Told<'_>) -> anyhow::Result<()> {
     told.no_run(&older)
 }
 
+/// A rollout that somebody stops in the middle, and tries again.
+async fn stopped(told: &mut Told<'_>) -> anyhow::Result<()> {
+    told.step("Grace stops a rollout in the middle; production is held until somebody decides.");
+    let number = told.change("slow-web", "feat(web): slower").await?;
+    let merged = told.merged(number).await?;
+    let usual = told.github.with(|model, _| std::mem::replace(&mut model.run_times.running_ms, 600_000));
+    told.press(&merged, "Approve", "grace").await?;
+    told.runs(&merged, "25").await?;
+    told.card_says(&merged, "Step 1 of 2 (25 %) is running").await?;
+    told.ask(number, "grace", "/plimsoll cancel production").await?;
+    told.until("its workflow run is cancelled", || {
+        let mut runs = told.github.runs();
+        runs.retain(|run| run.inputs.get("sha") == Some(&merged) && run.state.conclusion() == Some("cancelled"));
+        runs.pop()
+    })
+    .await?;
+    told.note("its workflow run is cancelled");
+    told.github.with(|model, _| model.run_times.running_ms = usual);
+
+    told.step("She tries it again.");
+    smoke(told, &merged, "success")?;
+    if told.ask(number, "grace", "/plimsoll retry production").await?.contains("Nothing was changed.") {
+        bail!("step {}: it was refused", told.step);
+    }
+    // It is a release of its own, which somebody without a hand in it approves.
+    told.press(&merged, "Approve", "linus").await?;
+    told.deployed("production", &merged).await
+}
+
+/// A broken gate and the second person who looks at it; GitHub's own gate is Plimsoll's too.
+async fn overridden(told: &mut Told<'_>) -> anyhow::Result<()> {
+    told.step("Production gets a protection rule at GitHub too; a run of Plimsoll's own passes it.");
+    let seed = crate::sandbox::seed::WORKFLOW;
+    let runner = "    runs-on: ubuntu-latest\n";
+    let workflow = seed.replace(runner, &format!("{runner}    environment: ${{{{ inputs.environment }}}}\n"));
+    let files = [(".github/workflows/deploy.yml", workflow.as_str())];
+    told.github.push_commit("main", &files, "ci: wait for the gate", "linus").map_err(refused)?;
+    told.github.protect_environment("production", true);
+    let number = told.change("safe-web", "feat(web): safer").await?;
+    let merged = told.merged(number).await?;
+    smoke(told, &merged, "success")?;
+
+    told.step(
+        "The shop is down: Grace overrides the approval. An issue asks somebody else to look, and a check is red.",
+    );
+    let command = "/plimsoll override approval production --reason \"the shop is down\"";
+    told.ask(number, "grace", command).await?;
+    let issue = told.until("an issue is opened", || told.github.issues().into_iter().next()).await?;
+    told.note(&format!("issue #{}: {}", issue.number, issue.title));
+    told.override_says(&merged, "failure").await?;
+    told.deployed("production", &merged).await?;
+    let passed = |run: &crate::sandbox::model::Run| {
+        let approved = run.protection.iter().any(|word| word.state.as_deref() == Some("approved"));
+        approved && run.inputs.get("sha") == Some(&merged)
+    };
+    if !told.github.runs().iter().any(passed) {
+        bail!("step {}: no run passed GitHub's protection rule", told.step);
+    }
+
+    told.step("Linus looks at it and closes the issue: the check turns green.");
+    told.github.close_issue(issue.number, "linus").map_err(refused)?;
+    told.override_says(&merged, "success").await
+}
+
 /// The smoke tests say how a commit fares.
 fn smoke(told: &Told<'_>, sha: &str, state: &str) -> anyhow::Result<()> {
     told.note(&format!("smoke tests: {state}"));
@@ -186,6 +254,8 @@ impl Told<'_> {
     async fn merged(&self, number: u64) -> anyhow::Result<String> {
         let sha = self.github.merge(number, "barbara").map_err(refused)?;
         self.note(&format!("#{number} is merged as {}", &sha[..7.min(sha.len())]));
+        // A rollback needs what was built.
+        self.github.leave_artifact(&format!("web-{sha}")).map_err(refused)?;
         self.deployed("staging", &sha).await?;
         Ok(sha)
     }
@@ -224,6 +294,18 @@ impl Told<'_> {
         let there = || self.portions(sha).iter().any(|portion| portion == percent).then_some(());
         self.until(&format!("{percent} % of production is dispatched"), there).await?;
         self.note(&format!("workflow run: {percent} % of production"));
+        Ok(())
+    }
+
+    async fn override_says(&self, sha: &str, conclusion: &str) -> anyhow::Result<()> {
+        let name = "plimsoll/override (web)";
+        self.until(&format!("the check run {name} says {conclusion}"), || {
+            let mut runs = self.github.check_runs(sha);
+            runs.retain(|check| check.name == name && check.conclusion.as_deref() == Some(conclusion));
+            runs.pop()
+        })
+        .await?;
+        self.note(&format!("check run {name}: {conclusion}"));
         Ok(())
     }
 

@@ -92,11 +92,11 @@ pub fn become_candidate(
     let newer = newer.or(rolling.filter(|r| *r > number));
     let delivery = state.releases.get(&number).is_some_and(|r| matches!(r.purpose, Purpose::Delivery));
     if let (Some(by), true) = (newer, delivery) {
-        supersede(state, number, name, by, said);
+        supersede(state, number, name, by, now, said);
         return;
     }
     for old in replaced_by(state, number, name) {
-        supersede(state, old, name, number, said);
+        supersede(state, old, name, number, now, said);
         if !delivery {
             continue;
         }
@@ -147,11 +147,16 @@ fn supersede(
     number: ReleaseNumber,
     name: &EnvironmentName,
     by: ReleaseNumber,
+    now: Timestamp,
     said: &mut Said,
 ) {
     let Some(release) = state.releases.get_mut(&number) else { return };
     for stage in &mut release.stages {
         if stage.policy.name == *name || matches!(stage.phase, StagePhase::Ahead) {
+            // What waited has a card by now, and that must tell the end: its buttons are still there.
+            if matches!(stage.phase, StagePhase::Waiting { .. }) {
+                stage.known.get_or_insert(Known { at: now, checks: None, target: None, artifact: None });
+            }
             stage.phase = StagePhase::Superseded { by };
             stage.conditions.clear();
         }

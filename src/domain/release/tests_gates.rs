@@ -404,3 +404,27 @@ fn a_change_that_a_candidate_took_over_counts_once() {
     let (together, _) = content::risk(&stage.state, release, &production()).expect("a risk");
     assert!((together - 0.28).abs() < 1e-9, "{together}");
 }
+
+#[test]
+fn what_only_a_person_can_bring_is_told_as_next_and_time_alone_only_when_it_is_enough() {
+    let mut stage = with(|_| {});
+    stage.command("grace", lock(Some(Span::hours(2))));
+    stage.merge(7, "ada").run(RunStatus::Succeeded);
+    let next = |stage: &mut Stage1| why(stage).lines().last().unwrap_or_default().to_owned();
+    insta::assert_snapshot!(next(&mut stage), @"Next: `/plimsoll approve production`, by members of `acme/release-managers`, with no hand in the release.");
+    stage.approve("grace");
+    insta::assert_snapshot!(next(&mut stage), @"Next: by itself Wed 00:13 UTC, in 2 h; or `/plimsoll unlock production`, by `grace` or anybody with maintain permission.");
+}
+
+#[test]
+fn the_card_of_a_candidate_tells_that_it_was_superseded_though_nothing_was_looked_up_for_it() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").run(RunStatus::Succeeded);
+    stage.merge(8, "ada").run(RunStatus::Succeeded);
+    let card = view::card::views(&stage.state).into_iter().find_map(|(target, content)| match (target, content) {
+        (Target::CheckRun { head_sha, .. }, Content::Check(check)) if head_sha == sha(7) => Some(check),
+        _ => None,
+    });
+    let card = card.expect("the card that was there stays");
+    assert_eq!((card.title.as_str(), card.actions.len()), ("Release 1 was superseded", 0));
+}

@@ -144,11 +144,16 @@ fn line(condition: &Condition, now: Timestamp) -> String {
     format!("- {sign} **{}**: {}{when}", condition.gate.word(), condition.says)
 }
 
+/// What comes next: what only a person can bring, else what time brings and when the last of it does.
 fn next(conditions: &[Condition], now: Timestamp) -> String {
-    let Some(first) = conditions.iter().find(|condition| !condition.met) else {
+    let unmet: Vec<&Condition> = conditions.iter().filter(|condition| !condition.met).collect();
+    let person = unmet.iter().find(|condition| condition.at.is_none() && condition.next.is_some());
+    let Some(first) = person.or(unmet.first()) else {
         return "Next: it starts by itself, now.".to_owned();
     };
-    let when = first.at.as_ref().map(|(at, zone)| format!("by itself {}", windows::preview(*at, now, zone)));
+    let timed = unmet.iter().map(|condition| condition.at.as_ref()).collect::<Option<Vec<_>>>();
+    let last = timed.and_then(|ends| ends.into_iter().max_by_key(|(at, _)| at.0));
+    let when = last.map(|(at, zone)| format!("by itself {}", windows::preview(*at, now, zone)));
     let how = match (&first.next, &first.who) {
         (Some(next), Some(who)) => Some(format!("{next}, by {who}")),
         (Some(next), None) => Some(next.clone()),
