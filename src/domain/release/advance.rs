@@ -39,12 +39,22 @@ pub fn take_back(state: &mut PipelineState, change: &Change, said: &mut Said) {
             }
         };
         let Some(pull) = pull.filter(|pull| *pull != change.pull) else { continue };
-        said.notes.push(format!("#{} takes #{pull} back", change.pull));
-        state.reverted.insert(pull, change.pull);
-        // The lowest numbers are the oldest.
-        while state.reverted.len() > REVERTED_KEPT {
-            state.reverted.pop_first();
-        }
+        remember_reverted(state, pull, change.pull, said);
+    }
+    // What takes it back by its commit may have been heard of first, and could not be told whose commit that is.
+    let known = state.releases.values().flat_map(|release| &release.changes);
+    let by = known.filter(|known| known.reverts.contains(&Reverted::Commit(change.sha.clone())));
+    if let Some(by) = by.map(|known| known.pull).filter(|by| *by != change.pull).last() {
+        remember_reverted(state, change.pull, by, said);
+    }
+}
+
+fn remember_reverted(state: &mut PipelineState, pull: PullNumber, by: PullNumber, said: &mut Said) {
+    said.notes.push(format!("#{by} takes #{pull} back"));
+    state.reverted.insert(pull, by);
+    // The lowest numbers are the oldest.
+    while state.reverted.len() > REVERTED_KEPT {
+        state.reverted.pop_first();
     }
 }
 
