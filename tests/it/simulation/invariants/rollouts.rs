@@ -100,8 +100,9 @@ fn runs_alone(scene: &mut Scene, landing: &Landing, release: &Release, state: &P
 /// Whether a release brings the revert of something that a failed one brought.
 fn mends(scene: &Scene, landing: &Landing, release: &Release, failed: Option<&Release>, state: &PipelineState) -> bool {
     let Some(failed) = failed else { return false };
+    let own = failed.changes.iter();
     let suspects: BTreeSet<u64> =
-        brought(scene, state, failed, &landing.environment).iter().map(|c| c.pull.0).collect();
+        brought(scene, state, failed, &landing.environment).into_iter().chain(own).map(|c| c.pull.0).collect();
     brings_revert(scene, &brought(scene, state, release, &landing.environment), |pull| suspects.contains(&pull))
 }
 
@@ -345,7 +346,8 @@ fn takes_over_what_fits(scene: &mut Scene, turned: &Turned<'_>) {
 /// What speaks against going back from a release to what was live, by history, artifacts and the clock.
 fn against(scene: &Scene, turned: &Turned<'_>, release: &Release, target: &Live) -> Vec<String> {
     let mut found = Vec::new();
-    if !release.plan.pipeline.irreversible.is_empty()
+    if turned.after.service.as_str() == "api"
+        && !release.plan.pipeline.irreversible.is_empty()
         && let Ok(changed) = scene.model.history.compare(target.sha.as_str(), release.sha.as_str())
         && let Some(file) = changed.files.iter().find(|file| file.path.starts_with(policy::MIGRATIONS))
     {
