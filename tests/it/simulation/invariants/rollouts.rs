@@ -99,7 +99,12 @@ fn runs_alone(scene: &mut Scene, landing: &Landing, release: &Release, state: &P
 
 /// Whether a release brings the revert of something that a failed one brought.
 fn mends(scene: &Scene, landing: &Landing, release: &Release, failed: Option<&Release>, state: &PipelineState) -> bool {
-    let Some(failed) = failed else { return false };
+    // A rollback takes over the blame of what it went back from.
+    let behind = failed.and_then(|failed| match &failed.purpose {
+        Purpose::Rollback { from: Some(from), .. } => state.releases.get(from),
+        Purpose::Rollback { from: None, .. } | Purpose::Delivery | Purpose::Requested { .. } => None,
+    });
+    let Some(failed) = behind.or(failed) else { return false };
     let own = failed.changes.iter();
     let suspects: BTreeSet<u64> =
         brought(scene, state, failed, &landing.environment).into_iter().chain(own).map(|c| c.pull.0).collect();
