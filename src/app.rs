@@ -125,9 +125,18 @@ impl RunningApp {
 /// Then no new work is begun, running requests and effects finish within the grace or stay marked in flight, and the
 /// database is closed.
 pub async fn start(settings: &Settings, stop: CancellationToken) -> anyhow::Result<RunningApp> {
+    start_by(settings, Arc::new(SystemClock), stop).await
+}
+
+/// As [`start`], by a clock that is already there.
+pub async fn start_by<C: Clock + 'static>(
+    settings: &Settings,
+    clock: Arc<C>,
+    stop: CancellationToken,
+) -> anyhow::Result<RunningApp> {
     let store = SqliteStore::open(&settings.database, SqliteOptions::default()).await.context("cannot start")?;
     let store = Arc::new(store);
-    let RunningApp { address, running } = start_on(settings, store.clone(), Arc::new(SystemClock), stop).await?;
+    let RunningApp { address, running } = start_on(settings, store.clone(), clock, stop).await?;
     let running = tokio::spawn(async move {
         let ended = running.await.context("the service broke down")?;
         if let Err(error) = store.tidy().await {

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -155,12 +156,13 @@ impl Sandbox {
         };
         let mut signals = Signals::new()?;
         let stop = CancellationToken::new();
-        let service = app::start(&settings, stop.clone()).await?;
+        let clock = Arc::new(story::Clock::default());
+        let service = app::start_by(&settings, clock.clone(), stop.clone()).await?;
         github.set_hook(&format!("http://{}/github/webhook", service.address), &github.webhook_secret());
         let ended = match self.script {
             Some(StoryName::Street) => {
                 tokio::select! {
-                    told = story::street(github) => told,
+                    told = story::street(github, &clock) => told,
                     name = signals.next() => Err(anyhow::anyhow!("ended by {name} before the story did")),
                 }
             }

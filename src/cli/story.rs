@@ -3,25 +3,41 @@
 //! Knows only what a person could see and do on the sandbox's GitHub. Must never look into the service: a story that
 //! happens proves the whole way through it.
 
+mod careful;
+
 use crate::app::SystemClock;
 use crate::domain::ids::Timestamp;
-use crate::engine::ports::Clock;
+use crate::engine::ports;
 use crate::sandbox::Sandbox as GitHub;
 use crate::sandbox::model::{Comment, Deployment, DeploymentStatus, PullEdit, Refusal};
 use anyhow::{anyhow, bail};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 /// How long a step may take until it counts as not happened.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(90);
 const BEAT: Duration = Duration::from_millis(50);
 /// How long nothing must happen until it counts as not going to happen.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// One pull request from opened to running in production, and one that is taken back. Fails at the first step that does not happen.
-pub(super) async fn street(github: &GitHub) -> anyhow::Result<()> {
+/// The machine's clock, moved on where a story says that time went by.
+#[derive(Debug, Default)]
+pub(super) struct Clock(AtomicI64);
+
+impl ports::Clock for Clock {
+    fn now(&self) -> Timestamp {
+        Timestamp(ports::Clock::now(&SystemClock).0 + self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// One pull request from opened to running in production, one that is taken back, and then all that keeps a release
+/// from going too fast. Fails at the first step that does not happen.
+pub(super) async fn street(github: &GitHub, clock: &Clock) -> anyhow::Result<()> {
     let began = Watch::start();
-    let mut told = Told { github, step: 0 };
-    println!("The street: one pull request from opened to running in production, and one that is taken back");
+    let mut told = Told { github, clock, step: 0 };
+    println!(
+        "The street: one pull request from opened to running in production, one that is taken back, and a careful one"
+    );
 
     told.step("Ada opens a pull request.");
     let (branch, title, body, author) = crate::sandbox::seed::PULLS[0];
@@ -80,6 +96,7 @@ pub(super) async fn street(github: &GitHub) -> anyhow::Result<()> {
         .await?;
     told.quote(&after.body);
     second_change(&mut told, &merged).await?;
+    careful::play(&mut told).await?;
     let twice = doubled(github);
     if !twice.is_empty() {
         bail!("dispatched more than once: {}", twice.join(", "));
@@ -152,16 +169,17 @@ struct Watch(Timestamp);
 
 impl Watch {
     fn start() -> Self {
-        Self(SystemClock.now())
+        Self(ports::Clock::now(&SystemClock))
     }
     fn elapsed(&self) -> Duration {
-        Duration::from_millis(SystemClock.now().since(self.0).0)
+        Duration::from_millis(ports::Clock::now(&SystemClock).since(self.0).0)
     }
 }
 
 /// Tells the story while it happens.
 struct Told<'a> {
     github: &'a GitHub,
+    clock: &'a Clock,
     step: u32,
 }
 
@@ -220,6 +238,21 @@ impl Told<'_> {
             .await?;
         self.note(&format!("check run {name}: {conclusion}. {}", check.title.unwrap_or_default()));
         Ok(())
+    }
+
+    /// Lets time go by, for GitHub and for Plimsoll.
+    fn later(&self, by: Duration) {
+        self.github.advance(by);
+        self.clock.0.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+
+    /// Comments a command, and gives the answer's text.
+    async fn ask(&self, number: u64, login: &str, command: &str) -> anyhow::Result<String> {
+        self.note(&format!("{login}: {command}"));
+        let asked = self.github.comment(number, login, command).map_err(refused)?;
+        let answer = self.answer_after(number, asked).await?;
+        self.quote(&answer.body);
+        Ok(answer.body)
     }
 
     /// The first comment of Plimsoll's that is younger than a command.

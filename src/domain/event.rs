@@ -142,6 +142,9 @@ pub enum Signal {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PipelineCommand {
     pub origin: Origin,
+    /// Whether it names a commit that a merge queue made.
+    #[serde(default)]
+    pub speculative: bool,
     /// Whether the pull request in whose conversation it was given is open; `false` for a button.
     #[serde(default)]
     pub pull_open: bool,

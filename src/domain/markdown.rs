@@ -32,6 +32,20 @@ pub fn code_in_table(text: &str) -> String {
     code(text).replace('|', "\\|")
 }
 
+/// Markdown as the content of a table cell: a bare `|` would end the cell, and one that is escaped stays as it is.
+pub fn in_table(markdown: &str) -> String {
+    let mut out = String::with_capacity(markdown.len());
+    let mut escaped = false;
+    for c in markdown.chars() {
+        if c == '|' && !escaped {
+            out.push('\\');
+        }
+        out.push(c);
+        escaped = c == '\\' && !escaped;
+    }
+    out
+}
+
 /// `text` as plain words of one line: no formatting, HTML, mention, reference or link comes of it.
 pub fn text(text: &str) -> String {
     let line: Vec<char> = text.trim().chars().map(tame).collect();

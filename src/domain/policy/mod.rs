@@ -38,6 +38,9 @@ pub struct PolicyInForce {
     /// What keeps each service's pipeline now, a line each; only those that something keeps.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub holds: BTreeMap<ServiceName, Vec<String>>,
+    /// Commits that a merge queue made lately: none of them is ever deployed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queued: Vec<Sha>,
 }
 
 impl PolicyInForce {

@@ -134,6 +134,7 @@ fn a_merge_tells_what_it_closes_reverts_and_cannot_take_back() {
     if let Some(pipeline) = &mut policy.policy.pipeline {
         pipeline.irreversible = vec!["**/migrations/**".into()];
     }
+    desk.pull.title = "revert: the search".to_owned();
     desk.pull.body = format!("Fixes #4, closes acme/shop#5.\n\nReverts #3\nThis reverts commit {}.", sha(2));
     desk.files(vec![
         file("services/api/migrations/7.sql", 30, 0),

@@ -177,6 +177,56 @@ fn obey(state: &mut PullState, comment: &Comment, index: u32, verb: Verb, facts:
     Line { verb: Some(name), answer, services: BTreeMap::new() }
 }
 
+/// Whether a command names a commit that a merge queue made: it is deployed only once it is on the default branch.
+fn is_queued(verb: &Verb, policy: &PolicyInForce) -> bool {
+    match verb {
+        Verb::Deploy { what, .. } => policy.queued.iter().any(|sha| sha.as_str().starts_with(what.as_str())),
+        Verb::Plan(inner) => is_queued(inner, policy),
+        Verb::Promote { .. }
+        | Verb::Approve { .. }
+        | Verb::Rollback { .. }
+        | Verb::Retry { .. }
+        | Verb::Cancel { .. }
+        | Verb::Resume { .. }
+        | Verb::Override { .. }
+        | Verb::Help
+        | Verb::Status
+        | Verb::Recheck
+        | Verb::Risk
+        | Verb::Why { .. }
+        | Verb::Lock { .. }
+        | Verb::Unlock { .. }
+        | Verb::Hold { .. }
+        | Verb::Freeze { .. }
+        | Verb::Unfreeze { .. } => false,
+    }
+}
+
+/// Whether a command may start, stop or let go of something.
+fn moves_releases(verb: &Verb) -> bool {
+    match verb {
+        Verb::Deploy { .. }
+        | Verb::Promote { .. }
+        | Verb::Approve { .. }
+        | Verb::Rollback { .. }
+        | Verb::Retry { .. }
+        | Verb::Cancel { .. }
+        | Verb::Resume { .. }
+        | Verb::Override { .. } => true,
+        Verb::Plan(inner) => moves_releases(inner),
+        Verb::Help
+        | Verb::Status
+        | Verb::Recheck
+        | Verb::Risk
+        | Verb::Why { .. }
+        | Verb::Lock { .. }
+        | Verb::Unlock { .. }
+        | Verb::Hold { .. }
+        | Verb::Freeze { .. }
+        | Verb::Unfreeze { .. } => false,
+    }
+}
+
 fn permission(facts: &Facts, login: &Login) -> Permission {
     match facts.permission(login) {
         Some(Ok(permission)) => *permission,
@@ -238,6 +288,12 @@ fn pass_on(
                 known.join(", ")
             ));
         }
+        // What moves a release must say whose, where the pull request does not.
+        None if touched.is_empty() && all.len() > 1 && moves_releases(verb) => {
+            let known: Vec<String> = all.iter().map(|s| crate::domain::markdown::code(s.as_str())).collect();
+            let known = known.join(", ");
+            return Err(format!("This pull request touches no service; name one with `--service`: {known}."));
+        }
         None if is_for_all(verb) || touched.is_empty() => all.into_iter().cloned().collect(),
         None => touched.to_vec(),
     };
@@ -250,6 +306,7 @@ fn pass_on(
     for service in &services {
         let command = PipelineCommand {
             origin: Origin::Comment { pull: state.number, comment: comment.id, index },
+            speculative: is_queued(verb, policy),
             pull_open: state.pull.as_ref().is_some_and(|pull| pull.open),
             by: comment.by.clone(),
             permission: permission(facts, &comment.by),

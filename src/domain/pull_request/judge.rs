@@ -168,7 +168,7 @@ fn hand_over(state: &mut PullState, pull: &PullSnapshot, files: &ChangedFiles, f
         issues: mentions::closes(&pull.body, &state.repo),
         irreversible: irreversible(pipeline, files),
         files: 0,
-        reverts: mentions::reverts(&pull.body, &state.repo),
+        reverts: mentions::reverts(&pull.title, &pull.body, &state.repo),
     };
     let plan = Plan {
         pipeline: pipeline.clone(),

@@ -34,9 +34,12 @@ pub(super) fn closes(body: &str, repo: &RepoName) -> Vec<u64> {
 }
 
 /// What the description says it reverts, in the order written, as GitHub's button and git write it, each on a line of
-/// its own. A title alone names nothing.
-pub(super) fn reverts(body: &str, repo: &RepoName) -> Vec<Reverted> {
+/// its own. A title alone names nothing, and under another title a line is only talk: whoever merges reads the title.
+pub(super) fn reverts(title: &str, body: &str, repo: &RepoName) -> Vec<Reverted> {
     let mut found = Vec::new();
+    if !title.trim_start().get(..6).is_some_and(|word| word.eq_ignore_ascii_case("revert")) {
+        return found;
+    }
     for line in prose(body) {
         let Some(reverted) = reverted(line.trim(), repo) else { continue };
         if !found.contains(&reverted) {
@@ -124,9 +127,9 @@ mod tests {
         let body = format!("Reverts acme/shop#12\nReverts #13.\n\nThis reverts commit {hash}.\n");
         let sha = Sha::parse(&hash).expect("a hash");
         let pull = |n| Reverted::Pull(PullNumber(n));
-        assert_eq!(reverts(&body, &repo()), [pull(12), pull(13), Reverted::Commit(sha.clone())]);
+        assert_eq!(reverts("Revert it", &body, &repo()), [pull(12), pull(13), Reverted::Commit(sha.clone())]);
         let merge = format!("This reverts commit {hash}, reversing\nchanges made to {}.", "b".repeat(40));
-        assert_eq!(reverts(&merge, &repo()), [Reverted::Commit(sha)]);
+        assert_eq!(reverts("revert: it", &merge, &repo()), [Reverted::Commit(sha)]);
     }
 
     #[test]
@@ -140,7 +143,7 @@ mod tests {
             "    Reverts #12",
             "Revert \"feat: cents\"",
         ] {
-            assert_eq!(reverts(body, &repo()), [], "{body}");
+            assert_eq!(reverts("Revert it", body, &repo()), [], "{body}");
         }
     }
 }

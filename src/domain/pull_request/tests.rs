@@ -59,6 +59,7 @@ pub(super) fn policy(text: &str) -> PolicyInForce {
         broken_by: None,
         read_at: Timestamp(0),
         holds: Default::default(),
+        queued: Vec::new(),
     }
 }
 

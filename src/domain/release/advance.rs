@@ -38,13 +38,18 @@ pub fn take_back(state: &mut PipelineState, change: &Change, said: &mut Said) {
                 known.into_iter().find(|known| known.sha == *sha).map(|known| known.pull)
             }
         };
-        let Some(pull) = pull.filter(|pull| *pull != change.pull) else { continue };
+        // Only what came before, and what this pipeline knows, can have been taken back.
+        let brought = |pull: &PullNumber| state.releases.values().any(|r| r.changes.iter().any(|c| c.pull == *pull));
+        let Some(pull) = pull.filter(|pull| *pull < change.pull && brought(pull)) else { continue };
         remember_reverted(state, pull, change.pull, said);
     }
-    // What takes it back by its commit may have been heard of first, and could not be told whose commit that is.
+    // What takes it back may have been heard of first, when nobody here knew it.
+    let takes = |known: &&Change| {
+        let names = [Reverted::Commit(change.sha.clone()), Reverted::Pull(change.pull)];
+        known.pull > change.pull && known.reverts.iter().any(|reverted| names.contains(reverted))
+    };
     let known = state.releases.values().flat_map(|release| &release.changes);
-    let by = known.filter(|known| known.reverts.contains(&Reverted::Commit(change.sha.clone())));
-    if let Some(by) = by.map(|known| known.pull).filter(|by| *by != change.pull).last() {
+    if let Some(by) = known.filter(takes).map(|known| known.pull).max() {
         remember_reverted(state, change.pull, by, said);
     }
 }
@@ -93,8 +98,10 @@ pub fn become_candidate(
     said: &mut Said,
 ) {
     // Somebody may have brought a newer release here meanwhile; going back is for rollbacks only.
-    let newer = state.live(name).map(|live| live.release).filter(|live| *live > number);
-    let rolling = state.rolling(name).filter(|(r, _)| !r.is_rollback()).map(|(r, _)| r.number);
+    let place = |release: &Release| content::delivery_of(state, release).unwrap_or(release.number);
+    let live = state.live(name).map(|live| state.releases.get(&live.release).map_or(live.release, place));
+    let newer = live.filter(|live| *live > number);
+    let rolling = state.rolling(name).filter(|(r, _)| !r.is_rollback()).map(|(r, _)| place(r));
     let newer = newer.or(rolling.filter(|r| *r > number));
     let delivery = state.releases.get(&number).is_some_and(|r| matches!(r.purpose, Purpose::Delivery));
     if let (Some(by), true) = (newer, delivery) {
@@ -125,6 +132,11 @@ pub fn become_candidate(
 fn replaced_by(state: &PipelineState, number: ReleaseNumber, name: &EnvironmentName) -> Vec<ReleaseNumber> {
     let Some(release) = state.releases.get(&number) else { return Vec::new() };
     let delivery = matches!(release.purpose, Purpose::Delivery);
+    if !delivery {
+        // Deliveries go their own way afterwards: nobody else would bring what they bring.
+        let asked = |r: &Release| matches!(r.purpose, Purpose::Requested { .. }) && r.number != number;
+        return state.waiting(name).into_iter().map(|(r, _)| r).filter(|r| asked(r)).map(|r| r.number).collect();
+    }
     let max = release.plan.pipeline.max_changes.filter(|_| delivery).map_or(usize::MAX, |max| max as usize);
     let mut brought = release.changes.len();
     let mut fits = true;
@@ -201,6 +213,14 @@ pub fn succeed(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut Sa
             environment.live = Some(Live { release: to, sha: sha.clone(), at: now });
         }
     }
+    // What others would go back to is another one now.
+    for release in state.releases.values_mut() {
+        for stage in release.stages.iter_mut().filter(|stage| stage.policy.name == at.environment) {
+            if matches!(stage.phase, StagePhase::Waiting { .. }) {
+                stage.known = None;
+            }
+        }
+    }
     said.notes.push(format!("release {} is live in {}", at.release, at.environment));
     said.tell(asked.as_ref(), || {
         format!("✅ Release {} (`{}`) is live in {}.", at.release, sha.short(), at.environment)
@@ -244,8 +264,8 @@ fn give_way(state: &mut PipelineState, name: &EnvironmentName, now: Timestamp, s
     // What pauses because it was reverted could never go on, and the revert would wait behind it for ever.
     let paused = old_stage.rollout().is_some_and(|rollout| matches!(rollout.phase, StepPhase::Between { .. }));
     let mended = paused
-        && content::taken_back(state, rolling, name)
-            .is_some_and(|(_, by)| newer.changes.iter().any(|change| change.pull == by));
+        && content::taken_back(state, rolling, name).is_some()
+        && content::taken_back(state, newer, name).is_none();
     let wanted = matches!(newer.purpose, Purpose::Delivery) && (mended || stage.policy.supersede == Supersede::Abort);
     if !wanted || newer.number < rolling.number {
         return;
@@ -302,7 +322,7 @@ pub fn wake_at(state: &PipelineState, now: Timestamp) -> Option<Timestamp> {
     });
     let gates = state.releases.values().flat_map(|r| &r.stages).filter(|stage| !stage.conditions.is_empty());
     let gates = gates.filter_map(|stage| gate::next_change(state, stage, now));
-    let card = turn::unknown(state).next().map(|_| now.plus(Span::seconds(1)));
+    let card = turn::next_card_look(state).map(|at| at.max(now.plus(Span::seconds(1))));
     steps
         .chain(gates)
         .chain(block::next_expiry(state))

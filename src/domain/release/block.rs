@@ -26,7 +26,8 @@ pub struct Wanted {
 pub fn put(state: &mut PipelineState, wanted: Wanted, now: Timestamp) -> Result<&Block, String> {
     let Wanted { kind, environment, owner, reason, lasts, culprit } = wanted;
     state.blocks.retain(|b| !(b.kind == kind && b.environment == environment && b.owner == owner));
-    if state.blocks.len() >= BLOCKS_MAX {
+    let people = state.blocks.iter().filter(|block| block.owner != Owner::Automation).count();
+    if owner != Owner::Automation && people >= BLOCKS_MAX {
         return Err(format!("There are {BLOCKS_MAX} locks, holds and freezes already; end some first."));
     }
     state.last_block += 1;
@@ -48,12 +49,8 @@ pub fn hold(
     let culprit = culprit.or(known.and_then(|block| block.culprit));
     let environment = Some(environment.clone());
     let wanted = Wanted { kind: BlockKind::Hold, environment, owner: Owner::Automation, reason, lasts: None, culprit };
-    // Automation has one hold an environment, so there is always room for it but in a hostile crowd; then its place
-    // is taken from the newest of people's.
-    if put(state, wanted.clone(), now).is_err() {
-        state.blocks.pop();
-        let _ = put(state, wanted, now);
-    }
+    // Automation has one hold an environment, and always room for it.
+    let _ = put(state, wanted, now);
 }
 
 /// The holds and locks of automation and people that are about an environment.

@@ -25,26 +25,29 @@ pub fn is_reachable(sha: &Sha, plan: &Plan, facts: &Facts) -> bool {
 /// candidate takes over the changes of those whose place it took.
 pub fn changes<'a>(state: &'a PipelineState, release: &'a Release, environment: &EnvironmentName) -> Vec<&'a Change> {
     let live = state.live(environment).and_then(|live| state.releases.get(&live.release));
-    let from = live.map_or(ReleaseNumber(0), |live| delivery_of(state, live));
-    let to = delivery_of(state, release);
+    // What is live and of no delivery may be any commit: then everything may be new.
+    let from = live.and_then(|live| delivery_of(state, live)).unwrap_or(ReleaseNumber(0));
+    let to = delivery_of(state, release).unwrap_or(release.number);
     let between = state.releases.values().filter(|r| r.number > from && r.number <= to && r.number != release.number);
     let mut seen = BTreeSet::new();
     let all = between.chain(std::iter::once(release)).flat_map(|r| &r.changes);
     all.filter(|change| seen.insert(change.pull)).collect()
 }
 
-/// The delivery whose commit a release is made of: somebody may have asked for it once more, or elsewhere. A commit of
-/// its own stands where it was asked for.
-fn delivery_of(state: &PipelineState, release: &Release) -> ReleaseNumber {
+/// The delivery whose commit a release is made of: somebody may have asked for it once more, or elsewhere. `None`: it
+/// is a commit of its own.
+pub fn delivery_of(state: &PipelineState, release: &Release) -> Option<ReleaseNumber> {
     if !matches!(release.purpose, Purpose::Requested { .. }) {
-        return release.number;
+        return Some(release.number);
     }
     let same = |r: &&Release| matches!(r.purpose, Purpose::Delivery) && r.sha == release.sha;
-    state.releases.values().rev().find(same).map_or(release.number, |delivery| delivery.number)
+    state.releases.values().rev().find(same).map(|delivery| delivery.number)
 }
 
 /// The risk of everything that a release would bring, with its band; `None`: of a part of it nobody knows.
 pub fn risk(state: &PipelineState, release: &Release, environment: &EnvironmentName) -> Option<(f64, Band)> {
+    // A commit that somebody named brings what no pull request tells of.
+    delivery_of(state, release)?;
     let parts = changes(state, release, environment).into_iter().map(|change| change.risk.map(|(p, _)| p));
     let together = compose(parts);
     let known = together.unknown == 0 && together.judged > 0;
@@ -59,7 +62,9 @@ pub fn brings_revert_of(
     culprit: PullNumber,
 ) -> bool {
     let Some(by) = state.reverted.get(&culprit) else { return false };
-    changes(state, release, environment).iter().any(|change| change.pull == *by)
+    let brought = |pull: &PullNumber| changes(state, release, environment).iter().any(|change| change.pull == *pull);
+    // The revert may have been reverted itself.
+    brought(by) && !state.reverted.get(by).is_some_and(brought)
 }
 
 /// A change that automation would bring although a later one, which it would not bring, took it back.
@@ -89,7 +94,8 @@ pub fn comparison(state: &PipelineState, release: &Release, environment: &Enviro
 
 /// From when on merges may be part of a candidate: an hour before what is live was made, for clocks that differ.
 pub fn merged_since(state: &PipelineState, environment: &EnvironmentName) -> Timestamp {
-    let made = state.live(environment).and_then(|live| state.releases.get(&live.release)).map(|r| r.created_at);
+    let live = state.live(environment).and_then(|live| state.releases.get(&live.release));
+    let made = live.filter(|live| delivery_of(state, live).is_some()).map(|live| live.created_at);
     made.map_or(Timestamp(0), |at| at.minus(Span::hours(1)))
 }
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::domain::event::StageStanding;
 use crate::domain::markdown::{code, text};
 use crate::domain::policy::windows;
-use crate::domain::policy::{Band, Portion, Requirement};
+use crate::domain::policy::{Band, Requirement};
 
 /// One condition of a gate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,11 +59,28 @@ pub fn conditions(state: &PipelineState, release: &Release, stage: &Stage, now: 
     conditions.push(window(stage, now));
     conditions.push(approval(state, release, stage));
     for condition in &mut conditions {
-        if !condition.met && stage.overrides.contains(&condition.gate) {
+        if !condition.met
+            && stage.overrides.contains(&condition.gate)
+            && !is_newer(state, release, stage, condition.gate)
+        {
             *condition = Condition::met(condition.gate, format!("Overridden. {}", condition.says));
         }
     }
     conditions
+}
+
+/// Whether what closes a gate came after somebody overrode it: then it was not what they saw.
+fn is_newer(state: &PipelineState, release: &Release, stage: &Stage, gate: GateName) -> bool {
+    let name = &stage.policy.name;
+    let mine = |o: &&Override| o.release == release.number && o.environment == *name && o.gate == gate;
+    let Some(at) = state.overrides.iter().filter(mine).map(|o| o.at).max() else { return false };
+    let kind = match gate {
+        GateName::Lock => BlockKind::Lock,
+        GateName::Hold => BlockKind::Hold,
+        GateName::Freeze => BlockKind::Freeze,
+        GateName::Order | GateName::Reverted | GateName::Window | GateName::Approval => return false,
+    };
+    state.blocks.iter().any(|block| block.kind == kind && concerns(block, name) && block.since > at)
 }
 
 /// Whether nothing is in the way.
@@ -163,8 +180,8 @@ fn blocks(state: &PipelineState, release: &Release, stage: &Stage, gate: GateNam
     let says: Vec<String> = found.iter().map(|block| block_in_words(block)).collect();
     let until = found.iter().map(|block| block.until).max_by_key(|until| until.map_or(i64::MAX, |at| at.0)).flatten();
     let (next, who) = match kind {
-        BlockKind::Lock => (unlock_command(name), owner_or_maintainers(&first.owner)),
-        BlockKind::Hold | BlockKind::Freeze => (resume_command(name), WRITERS.to_owned()),
+        BlockKind::Lock => (ending_command(first), owner_or_maintainers(&first.owner)),
+        BlockKind::Hold | BlockKind::Freeze => (ending_command(first), WRITERS.to_owned()),
     };
     let says = format!("{shown} is {word}: {} {next} ends the {}.", says.join(" "), block::noun(kind));
     Condition::unmet(gate, says).by(next, who).until(until, "UTC")
@@ -198,11 +215,11 @@ fn freeze(state: &PipelineState, release: &Release, stage: &Stage, now: Timestam
     if let Some(first) = found.first() {
         let says: Vec<String> = found.iter().map(|block| block_in_words(block)).collect();
         let who = owner_or_maintainers(&first.owner);
-        let next = unfreeze_command(name);
+        let next = ending_command(first);
         let condition =
             Condition::unmet(gate, format!("{shown} is frozen: {} {next} ends the freeze.", says.join(" ")));
         let last = found.iter().map(|block| block.until).max_by_key(|until| until.map_or(i64::MAX, |at| at.0));
-        return condition.by(unfreeze_command(name), who).until(last.flatten(), "UTC");
+        return condition.by(ending_command(first), who).until(last.flatten(), "UTC");
     }
     let band = content::risk(state, release, name).map(|(_, band)| band);
     match windows::frozen(&stage.policy.freezes, now, band) {
@@ -323,20 +340,6 @@ pub fn who_may(requirement: &Requirement) -> String {
     who.join(" or ")
 }
 
-/// How the next step of a stage is called, for instance `25 %`; `None`: there is only one.
-pub fn next_portion(stage: &Stage) -> Option<&Portion> {
-    let step = stage.rollout().map_or(0, |rollout| match rollout.phase {
-        StepPhase::Between { .. } => rollout.step + 1,
-        StepPhase::Creating
-        | StepPhase::Dispatching { .. }
-        | StepPhase::Finding { .. }
-        | StepPhase::Running { .. }
-        | StepPhase::Baking { .. }
-        | StepPhase::Undecided { .. } => rollout.step,
-    });
-    if stage.policy.rollout.len() > 1 { stage.policy.rollout.get(step) } else { None }
-}
-
 /// The command that approves, as a person types it.
 pub fn approve_command(environment: &EnvironmentName) -> String {
     code(&format!("/plimsoll approve {environment}"))
@@ -347,12 +350,17 @@ pub fn resume_command(environment: &EnvironmentName) -> String {
     code(&format!("/plimsoll resume {environment}"))
 }
 
-fn unlock_command(environment: &EnvironmentName) -> String {
-    code(&format!("/plimsoll unlock {environment}"))
-}
-
-fn unfreeze_command(environment: &EnvironmentName) -> String {
-    code(&format!("/plimsoll unfreeze {environment}"))
+/// The command that ends a block, as a person types it.
+pub fn ending_command(block: &Block) -> String {
+    let verb = match block.kind {
+        BlockKind::Lock => "unlock",
+        BlockKind::Hold => "resume",
+        BlockKind::Freeze => "unfreeze",
+    };
+    match &block.environment {
+        Some(environment) => code(&format!("/plimsoll {verb} {environment}")),
+        None => code(&format!("/plimsoll {verb}")),
+    }
 }
 
 fn override_command(gate: GateName, environment: &EnvironmentName) -> String {

@@ -38,6 +38,8 @@ mod tests_rollouts;
 const ENDED_KEPT: usize = 20;
 /// How many reverted pull requests a pipeline remembers.
 const REVERTED_KEPT: usize = 100;
+/// How many releases are kept at most because they came after what is live.
+const BETWEEN_KEPT: usize = 200;
 /// How many verified releases of an environment are remembered as targets of a rollback.
 const GOOD_KEPT: usize = 10;
 
@@ -392,10 +394,15 @@ impl PipelineState {
         self.environment(name)?.live.as_ref()
     }
 
-    /// The release that is next to start in an environment: a rollback before all, else the oldest that waits.
+    /// The release that is next to start in an environment: a rollback before all, then what somebody asked for, then
+    /// the oldest delivery.
     pub fn candidate(&self, name: &EnvironmentName) -> Option<(&Release, &Stage)> {
         let mut waiting = self.waiting(name);
-        waiting.sort_by_key(|(release, _)| !release.is_rollback());
+        waiting.sort_by_key(|(release, _)| match release.purpose {
+            Purpose::Rollback { .. } => 0,
+            Purpose::Requested { .. } => 1,
+            Purpose::Delivery => 2,
+        });
         waiting.into_iter().next()
     }
 
@@ -445,9 +452,13 @@ impl PipelineState {
             .map(|live| live.release)
             .chain(self.newest_forward().map(|r| r.number))
             .collect();
+        // What came after the oldest that is live may still be part of a candidate.
+        let live = self.environments.iter().filter_map(|e| e.live.as_ref()).map(|live| live.release).min();
+        let all = self.releases.len() > BETWEEN_KEPT;
+        let between = |number: ReleaseNumber| !all && live.is_some_and(|live| number > live);
         let mut over = self.releases.values().filter(|r| r.ended()).count().saturating_sub(ENDED_KEPT);
         self.releases.retain(|number, release| {
-            let goes = over > 0 && release.ended() && !kept.contains(number);
+            let goes = over > 0 && release.ended() && !kept.contains(number) && !between(*number);
             over -= usize::from(goes);
             !goes
         });

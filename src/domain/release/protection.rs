@@ -44,7 +44,9 @@ pub fn answer(state: &mut PipelineState, now: Timestamp, said: &mut Said) {
     for mut protection in protections {
         let (run, environment) = (protection.run, protection.environment.clone());
         let key = |what: &str| {
-            EffectKey::new(format!("{}/{}/protection-{run}/{environment}/{what}", state.repo, state.service))
+            // One run asks once for each of its jobs and attempts.
+            let asked = protection.asked_at.0;
+            EffectKey::new(format!("{}/{}/protection-{run}/{environment}/{asked}/{what}", state.repo, state.service))
         };
         let act = |state, comment: &str| Act::AnswerProtection {
             run,
@@ -128,7 +130,19 @@ fn word(state: &PipelineState, protection: &Protection, now: Timestamp) -> Word 
             let unmet: Vec<&str> = judged.iter().filter(|c| !c.met).map(|c| c.says.as_str()).collect();
             Word::Wait(format!("Release {number} waits: {}", unmet.join(" ")))
         }
-        StagePhase::Succeeded { .. } => Word::Pass(format!("Release {number} passed its gate before.")),
+        StagePhase::Succeeded { .. } if state.live(environment).is_none_or(|live| live.sha != *sha) => {
+            Word::Refuse(format!("Release {number} is not live in {environment} any more."))
+        }
+        StagePhase::Succeeded { .. } => {
+            let still = [GateName::Lock, GateName::Hold, GateName::Freeze, GateName::Window];
+            let judged = conditions(state, release, stage, now);
+            let unmet: Vec<&str> =
+                judged.iter().filter(|c| !c.met && still.contains(&c.gate)).map(|c| c.says.as_str()).collect();
+            match unmet.as_slice() {
+                [] => Word::Pass(format!("Release {number} is live and passed its gate before.")),
+                _ => Word::Wait(format!("Release {number} is live, and nothing may begin now: {}", unmet.join(" "))),
+            }
+        }
         StagePhase::Ahead => Word::Wait(format!("Release {number} comes to the environment before this one first.")),
         StagePhase::Rolling(_) => Word::Wait(format!("Release {number} is being rolled out by another run.")),
         StagePhase::Failed { .. }

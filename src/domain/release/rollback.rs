@@ -6,7 +6,7 @@ use super::block::hold;
 use super::rollout::At;
 use super::*;
 use crate::domain::effect::Act;
-use crate::domain::markdown::code;
+use crate::domain::markdown::{code, text};
 use crate::domain::policy::{OnFailure, Portion};
 
 /// Whether something of a failed rollout may run in the environment.
@@ -88,7 +88,7 @@ pub fn fail(state: &mut PipelineState, at: &At, why: String, damage: Damage, now
     let what =
         if is_rollback { format!("the rollback (release {})", at.release) } else { format!("release {}", at.release) };
     let mut reason = format!("{what} failed: {why}.");
-    said.tell(asked.as_ref(), || format!("❌ Release {} failed in {}: {why}.", at.release, at.environment));
+    said.tell(asked.as_ref(), || format!("❌ Release {} failed in {}: {}.", at.release, at.environment, text(&why)));
     let goes_back = !is_rollback && damage == Damage::Possible && on_failure == OnFailure::Rollback;
     if goes_back && safety.target.is_some() && !safety.is_safe() {
         reason = format!("{reason} It is not rolled back by itself: {}", safety.against.join(" "));
@@ -133,6 +133,7 @@ fn prepare_revert(state: &mut PipelineState, at: &At, pull: PullNumber, why: &st
         at.release,
         code(service.as_str()),
         code(at.environment.as_str()),
+        why = text(why),
     );
     release.revert = Some(Revert { pull, standing: RevertStanding::Asked });
     let act = Act::RevertPull { pull, title: format!("Revert \"{title}\""), body };
@@ -202,31 +203,42 @@ pub fn begin(
     Some(number)
 }
 
-/// Which verified release a rollback goes to when nobody names one: what is live, while a newer one is being rolled out
-/// or left something of itself behind; else the one before it.
+/// Which verified release a rollback goes to when nobody names one: where a rollback was to go that failed; what is live,
+/// while a newer one is being rolled out or left something of itself behind; else the one before it.
 pub fn default_target<'a>(state: &'a PipelineState, name: &EnvironmentName) -> Option<&'a Live> {
     let environment = state.environment(name)?;
     let live = environment.live.as_ref()?;
-    if is_unsettled(state, name) {
+    if state.rolling(name).is_some() {
         return Some(live);
     }
-    environment.good.iter().rev().find(|good| good.sha != live.sha)
+    match left_behind(state, name).map(|release| &release.purpose) {
+        Some(Purpose::Rollback { to, .. }) => environment.good.iter().rev().find(|good| good.release == *to),
+        Some(Purpose::Delivery | Purpose::Requested { .. }) => Some(live),
+        None => environment.good.iter().rev().find(|good| good.sha != live.sha),
+    }
 }
 
-/// Whether an environment may run something else than what is live there: the last rollout is not through, or ended
-/// without success.
-fn is_unsettled(state: &PipelineState, name: &EnvironmentName) -> bool {
-    let stages = state.releases.values().rev().filter_map(|release| release.stage(name));
-    // What began has a deployment.
-    let mut begun = stages.filter(|stage| stage.deployment.is_some()).filter_map(|stage| match &stage.phase {
-        StagePhase::Rolling(_)
-        | StagePhase::Failed { .. }
-        | StagePhase::Cancelled { .. }
-        | StagePhase::Superseded { .. } => Some(true),
-        StagePhase::Succeeded { .. } => Some(false),
-        StagePhase::Ahead | StagePhase::Waiting { .. } | StagePhase::NotReached => None,
+/// The release of which something may run in an environment although it is not what is live there: the last one that
+/// began and ended without success after that went live.
+pub fn left_behind<'a>(state: &'a PipelineState, name: &EnvironmentName) -> Option<&'a Release> {
+    let live_since = state.live(name).map_or(Timestamp(0), |live| live.at);
+    let ended = state.releases.values().filter_map(|release| {
+        let stage = release.stage(name).filter(|stage| stage.deployment.is_some())?;
+        match &stage.phase {
+            StagePhase::Failed { at, .. } | StagePhase::Cancelled { at, .. } if *at >= live_since => {
+                Some((*at, release))
+            }
+            StagePhase::Failed { .. }
+            | StagePhase::Cancelled { .. }
+            | StagePhase::Ahead
+            | StagePhase::Waiting { .. }
+            | StagePhase::Rolling(_)
+            | StagePhase::Succeeded { .. }
+            | StagePhase::Superseded { .. }
+            | StagePhase::NotReached => None,
+        }
     });
-    begun.next().unwrap_or(false)
+    ended.max_by_key(|(at, release)| (*at, release.number)).map(|(_, release)| release)
 }
 
 /// Stops the rollout under way. What is being made on GitHub just now cannot be taken back: the rollout then keeps its

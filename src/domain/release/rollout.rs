@@ -156,6 +156,9 @@ fn with_asked(
 }
 
 fn deployment_made(state: &mut PipelineState, at: &At, ending: &Ending, now: Timestamp, said: &mut Said) {
+    if let (Ending::Refused { .. } | Ending::Superseded, Some(why)) = (ending, stopping(state, at)) {
+        return stop(state, at, &why, now, said);
+    }
     match ending {
         Ending::Done { id, .. } => {
             if let Some(stage) = state.stage_mut(at.release, &at.environment) {
@@ -227,6 +230,10 @@ fn dispatched(
     now: Timestamp,
     said: &mut Said,
 ) {
+    // What somebody stopped meanwhile is not rolled back by itself on top of that.
+    if let (Ending::Refused { .. } | Ending::Superseded, Some(why)) = (ending, stopping(state, at)) {
+        return stop(state, at, &why, now, said);
+    }
     let first = rollout_at(state, at).is_none_or(|rollout| rollout.step == 0);
     let damage = if first { Damage::None } else { Damage::Possible };
     match ending {

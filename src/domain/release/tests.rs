@@ -153,6 +153,7 @@ impl Stage1 {
         self.next_id += 1;
         let command = PipelineCommand {
             origin: Origin::Comment { pull: PullNumber(1), comment: CommentId(self.next_id), index: 0 },
+            speculative: false,
             pull_open: true,
             by: Login::new(by),
             permission: permission(by),

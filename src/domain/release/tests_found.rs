@@ -34,6 +34,7 @@ fn a_retry_that_was_written_before_the_failure_ends_no_hold() {
     let written = stage.now;
     stage.run(RunStatus::Failed);
     let command = PipelineCommand {
+        speculative: false,
         origin: Origin::Comment { pull: PullNumber(1), comment: CommentId(900), index: 0 },
         pull_open: true,
         by: Login::new("grace"),
@@ -103,10 +104,10 @@ fn the_artifact_of_another_target_is_looked_for_anew() {
     stage.plan.pipeline.rollback.artifact = Some("api-{sha}".to_owned());
     stage.merge(7, "ada").run(RunStatus::Succeeded);
     stage.play(Event::Look { because: "the clock called".into() });
-    assert_eq!(turn::unknown(&stage.state).count(), 0);
+    assert_eq!(turn::unknown(&stage.state, stage.now).count(), 0);
     let at = stage.now;
     stage.state.environment_mut(&production()).live = Some(Live { release: ReleaseNumber(1), sha: sha(3), at });
-    assert_eq!(turn::unknown(&stage.state).count(), 1);
+    assert_eq!(turn::unknown(&stage.state, stage.now).count(), 1);
 }
 
 #[test]

@@ -135,7 +135,7 @@ fn blocks_of_different_owners_compose_and_the_last_to_end_lets_go() {
     stage.merge(7, "ada");
     insta::assert_snapshot!(stage.status(), @r"
     - `staging`: nothing is live yet
-      - ⏸️ release 1 (`0000000`): `staging` is held: ada gave no reason. (by `ada` in #1, until that is merged or closed) `/plimsoll resume staging` ends the hold. `staging` is frozen: Audit. (by `linus`) `/plimsoll unfreeze staging` ends the freeze.
+      - ⏸️ release 1 (`0000000`): `staging` is held: ada gave no reason. (by `ada` in #1, until that is merged or closed) `/plimsoll resume` ends the hold. `staging` is frozen: Audit. (by `linus`) `/plimsoll unfreeze` ends the freeze.
     - `production`: nothing is live yet
     - 🔒 `production` is locked: The database is being moved. (by `grace`)
     - ⏸️ every environment is held: ada gave no reason. (by `ada` in #1, until that is merged or closed)
@@ -146,7 +146,9 @@ fn blocks_of_different_owners_compose_and_the_last_to_end_lets_go() {
         @"⛔ @ada, only whoever put it or somebody with maintain permission may end it: The database is being moved. (by `grace`). Nothing was changed."
     );
     stage.command("marge", Verb::Unlock { environment: production(), service: None });
-    insta::assert_snapshot!(stage.resume("ada"), @"▶️ The hold of every environment is ended. It was: ada gave no reason. (by `ada` in #1, until that is merged or closed)");
+    insta::assert_snapshot!(stage.resume("ada"), @"⛔ Every environment is held: ada gave no reason. (by `ada` in #1, until that is merged or closed). `/plimsoll resume` ends that. Nothing was changed.");
+    let all = Verb::Resume { environment: None, service: None };
+    insta::assert_snapshot!(stage.command("ada", all), @"▶️ The hold of every environment is ended. It was: ada gave no reason. (by `ada` in #1, until that is merged or closed)");
     assert!(stage.state.rolling(&EnvironmentName::new("staging")).is_none());
     insta::assert_snapshot!(stage.command("linus", Verb::Unfreeze { environment: None }), @"▶️ The freeze of every environment is ended. It was: Audit. (by `linus`)");
     assert!(stage.state.rolling(&EnvironmentName::new("staging")).is_some());

@@ -40,7 +40,7 @@ fn a_run_that_we_dispatched_passes() {
     let run = stage.next_id;
     // The workflow's own commit is what GitHub names, not the one that is deployed.
     asks(&mut stage, run, 99, false);
-    insta::assert_snapshot!(words(&stage), @"105 approved (acme/shop/api/protection-105/production/answer): Release 1 passed its gate.");
+    insta::assert_snapshot!(words(&stage), @"105 approved (acme/shop/api/protection-105/production/1700000070000/answer): Release 1 passed its gate.");
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn somebody_elses_run_waits_for_the_gate_and_hears_why() {
     let mut stage = Stage1::new();
     stage.merge(7, "ada").run(RunStatus::Succeeded);
     asks(&mut stage, 5, 7, true);
-    insta::assert_snapshot!(words(&stage), @"5 report (acme/shop/api/protection-5/production/report-1): Release 1 waits: Waits for approval of `0000000` by members of `acme/release-managers` (0 of 1 given): `/plimsoll approve production`.");
+    insta::assert_snapshot!(words(&stage), @"5 report (acme/shop/api/protection-5/production/1700000040000/report-1): Release 1 waits: Waits for approval of `0000000` by members of `acme/release-managers` (0 of 1 given): `/plimsoll approve production`.");
     stage.wait(Span::hours(1));
     assert_eq!(words(&stage).lines().count(), 1, "the same report is not sent twice");
     stage.approve("grace");
@@ -62,8 +62,8 @@ fn a_run_of_a_commit_that_never_passed_is_refused_in_the_end() {
     asks(&mut stage, 5, 8, true);
     stage.wait(Span::hours(1));
     insta::assert_snapshot!(words(&stage), @r"
-    5 report (acme/shop/api/protection-5/production/report-1): No release of api is made of 0000000.
-    5 rejected (acme/shop/api/protection-5/production/answer): No release of api is made of 0000000.
+    5 report (acme/shop/api/protection-5/production/1700000040000/report-1): No release of api is made of 0000000.
+    5 rejected (acme/shop/api/protection-5/production/1700000040000/answer): No release of api is made of 0000000.
     ");
     assert!(stage.state.protections.is_empty());
 }
@@ -73,7 +73,7 @@ fn a_run_of_a_failed_release_is_refused() {
     let mut stage = Stage1::new();
     stage.merge(7, "ada").run(RunStatus::Failed);
     asks(&mut stage, 5, 7, true);
-    insta::assert_snapshot!(words(&stage), @"5 rejected (acme/shop/api/protection-5/production/answer): Release 1 has ended without production.");
+    insta::assert_snapshot!(words(&stage), @"5 rejected (acme/shop/api/protection-5/production/1700000040000/answer): Release 1 has ended without production.");
 }
 
 #[test]

@@ -305,3 +305,106 @@ fn a_reported_failure_is_a_failure_at_once() {
     - ⏸️ `production` is held: release 1 failed: the workflow run reported a failure: smoke tests. (by Plimsoll)
     ");
 }
+
+/// Two releases through production, the second of which is live.
+fn shipped(stage: &mut Stage1) {
+    stage.merge(5, "ada").run(RunStatus::Succeeded).run(RunStatus::Succeeded);
+    stage.merge(6, "ada").run(RunStatus::Succeeded).run(RunStatus::Succeeded);
+}
+
+#[test]
+fn a_rollback_goes_to_what_is_live_while_a_release_older_than_the_last_rollback_rolls() {
+    let mut stage = with(|_| {});
+    shipped(&mut stage);
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
+    let failing = run_snapshot(stage.next_id, RunStatus::Failed, "");
+    stage.merge(8, "ada").run(RunStatus::Succeeded);
+    stage.play(Event::RunChanged { run: failing }).run(RunStatus::Succeeded);
+    assert_eq!(stage.live("production"), Some(2), "release 5 brought release 2 back");
+    stage.resume("ada");
+    assert_eq!(stage.state.rolling(&production()).map(|(release, _)| release.number.0), Some(4));
+    let answer = stage.rollback("ada");
+    assert!(answer.contains("(release 2)"), "{answer}");
+}
+
+#[test]
+fn after_a_rollback_that_failed_the_next_one_goes_where_it_was_to_go() {
+    let mut stage = with(|_| {});
+    shipped(&mut stage);
+    assert!(stage.rollback("ada").contains("(release 1)"));
+    stage.run(RunStatus::Failed);
+    let answer = stage.rollback("ada");
+    assert!(answer.contains("(release 1)"), "{answer}");
+}
+
+#[test]
+fn what_somebody_stopped_is_not_rolled_back_by_itself_on_top() {
+    let mut stage = with(|production| production.rollout = vec![Portion::Percent(25), Portion::ALL]);
+    stage.merge(5, "ada").run(RunStatus::Succeeded).obey();
+    step(&mut stage);
+    step(&mut stage);
+    stage.merge(6, "ada").run(RunStatus::Succeeded).obey();
+    step(&mut stage);
+    let (key, _) = stage.said.acts.last().cloned().expect("the second step's dispatch");
+    stage.rollback("ada");
+    let refused = crate::domain::effect::Ending::Refused { message: "no such workflow".into() };
+    stage.play(Event::EffectEnded { key, ending: refused });
+    let backs = stage.state.releases.values().filter(|release| release.is_rollback()).count();
+    assert_eq!(backs, 1);
+}
+
+#[test]
+fn a_command_of_somebody_who_could_not_know_is_refused() {
+    let mut stage = with(|_| {});
+    shipped(&mut stage);
+    stage.merge(7, "ada").run(RunStatus::Succeeded);
+    let written = stage.now;
+    stage.run(RunStatus::Succeeded);
+    let later = stage.now.plus(Span::minutes(1));
+    stage.now = written;
+    insta::assert_snapshot!(stage.rollback("ada"), @"⛔ `production` changed after this was written. Look at it and say it again. Nothing was changed.");
+    stage.now = later;
+    assert!(stage.rollback("ada").starts_with("⏪"));
+}
+
+#[test]
+fn an_undecided_rollback_that_somebody_takes_as_good_keeps_its_hold() {
+    let mut stage = with(|_| {});
+    shipped(&mut stage);
+    stage.plan.pipeline.environments[1].verify = vec![healthz()];
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
+    stage.end(RunStatus::Failed).obey();
+    step(&mut stage);
+    stage.wait(Span::hours(1));
+    assert!(stage.status().contains("is undecided"), "{}", stage.status());
+    stage.resume("ada");
+    assert_eq!(stage.live("production"), Some(2));
+    assert!(stage.status().contains("is held"), "{}", stage.status());
+    stage.resume("ada");
+    assert!(!stage.status().contains("is held"));
+}
+
+#[test]
+fn a_revert_takes_the_place_of_what_it_reverts_even_between_two_steps() {
+    let mut stage = with(|production| production.rollout = vec![Portion::Percent(25), Portion::ALL]);
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
+    let run = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
+    let revert = Change { reverts: vec![crate::domain::event::Reverted::Pull(PullNumber(7))], ..change(8, "ada") };
+    stage.merge_as(revert).run(RunStatus::Succeeded);
+    stage.play(Event::RunChanged { run });
+    assert_eq!(stage.state.rolling(&production()).map(|(release, _)| release.number.0), Some(2));
+    assert_eq!(dispatched(&stage), ["25"]);
+}
+
+#[test]
+fn what_somebody_asks_for_goes_first_and_deliveries_follow() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").run(RunStatus::Succeeded);
+    let deploy = Verb::Deploy { what: sha(6).to_string(), environment: production(), service: None, reason: None };
+    let answer = stage.command("linus", deploy);
+    assert!(answer.contains("Release 2"), "{answer}");
+    assert!(stage.approve("grace").contains("release 2"));
+    stage.run(RunStatus::Succeeded);
+    assert_eq!(stage.live("production"), Some(2));
+    assert!(stage.approve("grace").contains("release 1"), "{}", stage.status());
+}

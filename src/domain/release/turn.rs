@@ -10,10 +10,12 @@ use super::rollout;
 use super::*;
 use crate::domain::chatops::Verb;
 use crate::domain::event::{Event, PipelineCommand, Signal};
-use crate::domain::facts::{Absence, Fact, Facts, Need, Permission, Standing};
+use crate::domain::facts::{Absence, CheckStanding, Fact, Facts, Need, Permission, Standing};
 use crate::domain::policy::Probe;
 use crate::domain::reading::{Question, Reading};
 
+/// How long what is shown beside a decision may be old while it can change.
+const LOOK_AGAIN_AFTER: Span = Span::minutes(10);
 /// How often what runs is compared with what was deployed.
 const DRIFT_EVERY: Span = Span::minutes(10);
 
@@ -53,7 +55,7 @@ pub fn needs(state: &PipelineState, event: &Event, facts: &Facts, now: Timestamp
                 needs.push(reachability(&unplaced.sha, &unplaced.plan));
                 needs.extend(since_newest(state, &unplaced.sha));
             }
-            needs.extend(card_needs(state));
+            needs.extend(card_needs(state, now));
             needs.extend(drift_due(state, now).into_iter().map(|(_, question)| Need::Reading { question }));
             needs
         }
@@ -295,6 +297,7 @@ fn permission(facts: &Facts, login: &Login) -> Permission {
 fn pressed(release: ReleaseNumber, verb: Verb, by: &Login, facts: &Facts, now: Timestamp) -> PipelineCommand {
     PipelineCommand {
         origin: Origin::Button { release },
+        speculative: false,
         pull_open: false,
         by: by.clone(),
         permission: permission(facts, by),
@@ -339,20 +342,15 @@ fn press(
 fn may_go_back(state: &PipelineState, release: &Release, verb: &Verb) -> bool {
     let Verb::Rollback { environment, .. } = verb else { return true };
     let rolls = state.rolling(environment).is_some_and(|(rolling, _)| rolling.number == release.number);
-    rolls || state.live(environment).is_some_and(|live| live.release == release.number)
+    let settled = state.rolling(environment).is_none() && rollback::left_behind(state, environment).is_none();
+    rolls || (settled && state.live(environment).is_some_and(|live| live.release == release.number))
 }
 
 // ---------------------------------------------------------------- looking
 
 /// Stages for which something should be shown, or judged, that was not looked up yet.
-pub fn unknown(state: &PipelineState) -> impl Iterator<Item = (&Release, &Stage)> {
+pub fn unknown(state: &PipelineState, now: Timestamp) -> impl Iterator<Item = (&Release, &Stage)> {
     state.releases.values().filter(|release| !release.is_rollback()).flat_map(move |release| {
-        // What was looked up for another target says nothing of this one.
-        let outdated = move |stage: &&Stage| {
-            let live = state.live(&stage.policy.name).map(|live| &live.sha);
-            let known = stage.known.as_ref();
-            known.is_none_or(|known| needs_artifact(release) && known.target.as_ref() != live)
-        };
         let wants = move |stage: &&Stage| match &stage.phase {
             StagePhase::Waiting { .. } => stage.policy.approval.is_some() || needs_artifact(release),
             StagePhase::Rolling(_) => needs_artifact(release),
@@ -363,8 +361,27 @@ pub fn unknown(state: &PipelineState) -> impl Iterator<Item = (&Release, &Stage)
             | StagePhase::Superseded { .. }
             | StagePhase::NotReached => false,
         };
-        release.stages.iter().filter(outdated).filter(wants).map(move |stage| (release, stage))
+        let due = move |stage: &&Stage| look_again_at(state, release, stage).is_some_and(|at| at <= now);
+        release.stages.iter().filter(wants).filter(due).map(move |stage| (release, stage))
     })
+}
+
+/// When what is shown of a stage must be looked up; `None`: it will not change.
+fn look_again_at(state: &PipelineState, release: &Release, stage: &Stage) -> Option<Timestamp> {
+    let live = state.live(&stage.policy.name).map(|live| &live.sha);
+    let known = match &stage.known {
+        // What was looked up for another target says nothing of this one.
+        Some(known) if !needs_artifact(release) || known.target.as_ref() == live => known,
+        Some(_) | None => return Some(Timestamp(0)),
+    };
+    let pending = |checks: &Vec<CheckState>| checks.iter().any(|check| check.standing == CheckStanding::Pending);
+    let changes = needs_artifact(release) || known.checks.as_ref().is_some_and(pending);
+    changes.then(|| known.at.plus(LOOK_AGAIN_AFTER))
+}
+
+/// When the clock must call for what is shown beside a decision.
+pub fn next_card_look(state: &PipelineState) -> Option<Timestamp> {
+    unknown(state, Timestamp(i64::MAX)).filter_map(|(release, stage)| look_again_at(state, release, stage)).min()
 }
 
 fn needs_artifact(release: &Release) -> bool {
@@ -377,8 +394,8 @@ fn target_artifact(state: &PipelineState, release: &Release, stage: &Stage) -> O
     artifact_name(&release.plan, &state.service, &live.sha).map(|name| Need::Artifact { name })
 }
 
-fn card_needs(state: &PipelineState) -> Vec<Need> {
-    unknown(state)
+fn card_needs(state: &PipelineState, now: Timestamp) -> Vec<Need> {
+    unknown(state, now)
         .flat_map(|(release, stage)| {
             let checks = stage.policy.approval.as_ref().map(|_| Need::Checks { sha: release.sha.clone() });
             checks.into_iter().chain(target_artifact(state, release, stage))
@@ -388,7 +405,7 @@ fn card_needs(state: &PipelineState) -> Vec<Need> {
 
 fn look(state: &mut PipelineState, facts: &Facts, now: Timestamp, said: &mut Said) {
     rollout::verified(state, facts, now, said);
-    let wanted: Vec<(ReleaseNumber, EnvironmentName, Known)> = unknown(state)
+    let wanted: Vec<(ReleaseNumber, EnvironmentName, Known)> = unknown(state, now)
         .map(|(release, stage)| {
             let checks = match facts.checks(&release.sha) {
                 Some(Ok(checks)) => Some(checks.clone()),

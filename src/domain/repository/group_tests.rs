@@ -213,7 +213,7 @@ fn a_group_whose_commits_cannot_be_read_is_judged_by_its_branch_and_says_so() {
     assert_eq!(asked(&heard), [12]);
     says(&mut state, 12, None, None);
     insta::assert_snapshot!(shown(&state), @r"
-    plimsoll/policy Neutral: All rules are met, as far as can be told
+    plimsoll/policy Failure: Not all commits of the group could be read
     GitHub did not list all commits of the group, so it may carry more pull requests than these.
 
     | | Pull request | What was found |

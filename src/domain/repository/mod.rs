@@ -258,6 +258,7 @@ fn read_policy(state: &mut RepositoryState, facts: &Facts, by: Option<&Login>, n
                 broken_by: None,
                 read_at: now,
                 holds: BTreeMap::new(),
+                queued: Vec::new(),
             }
         }
         // The last good one stays in force: a broken file never disables safety.
@@ -275,6 +276,7 @@ fn read_policy(state: &mut RepositoryState, facts: &Facts, by: Option<&Login>, n
                 broken_by: by.cloned().or(known),
                 read_at: now,
                 holds: BTreeMap::new(),
+                queued: Vec::new(),
             }
         }
     };
@@ -359,6 +361,7 @@ fn services(state: &RepositoryState) -> BTreeSet<&ServiceName> {
 
 /// The policy in force as a fact for other lanes.
 pub fn as_fact(state: &RepositoryState) -> Fact {
-    let holds = &state.holds;
-    Fact::PolicyInForce(state.policy.clone().map(|held| Box::new(PolicyInForce { holds: holds.clone(), ..held })))
+    let queued: Vec<Sha> = state.groups.iter().map(|group| group.of.head_sha.clone()).collect();
+    let holds = state.holds.clone();
+    Fact::PolicyInForce(state.policy.clone().map(|held| Box::new(PolicyInForce { holds, queued, ..held })))
 }

@@ -334,7 +334,16 @@ fn is_watched(release: &Release) -> bool {
         policy.approval.is_some() || !policy.windows.is_empty() || !policy.verify.is_empty() || policy.rollout.len() > 1
     };
     let wrong = |stage: &Stage| matches!(stage.phase, StagePhase::Failed { .. } | StagePhase::Cancelled { .. });
-    let reached = |stage: &Stage| !matches!(stage.phase, StagePhase::Ahead | StagePhase::NotReached);
+    let reached = |stage: &Stage| match &stage.phase {
+        StagePhase::Ahead | StagePhase::NotReached => false,
+        // It had a card only if it had waited itself, and not if the one before it was superseded.
+        StagePhase::Superseded { .. } => stage.known.is_some() || stage.deployment.is_some(),
+        StagePhase::Waiting { .. }
+        | StagePhase::Rolling(_)
+        | StagePhase::Succeeded { .. }
+        | StagePhase::Failed { .. }
+        | StagePhase::Cancelled { .. } => true,
+    };
     !release.is_rollback() && release.stages.iter().any(|stage| wrong(stage) || (asks(stage) && reached(stage)))
 }
 

@@ -5,7 +5,7 @@
 use super::check::{POLICY_CHECK, RISK_CHECK};
 use super::hold::HOLD_CHECK;
 use crate::domain::effect::{CheckConclusion, CheckContent, Content, Target};
-use crate::domain::markdown::code;
+use crate::domain::markdown::{code, in_table};
 use crate::domain::pull_request::LeftQueue;
 use crate::domain::repository::{Group, GroupStage, RepositoryState, Said};
 
@@ -117,7 +117,11 @@ fn outcome(group: &Group, kind: Kind) -> (CheckConclusion, String) {
             }
         }
         GroupStage::Judged if group.cut => {
-            (CheckConclusion::Neutral, format!("{}, as far as can be told", kind.all_good().1))
+            match kind.blocks_unknown(group) {
+                // Neutral would let it pass where the check is required.
+                true => (CheckConclusion::Failure, "Not all commits of the group could be read".to_owned()),
+                false => (CheckConclusion::Neutral, format!("{}, as far as can be told", kind.all_good().1)),
+            }
         }
         GroupStage::Judged => {
             let (conclusion, words) = kind.all_good();
@@ -154,7 +158,7 @@ fn summary(group: &Group, kind: Kind) -> String {
         let (sign, words) = match said.as_ref().map(|said| kind.of(said)) {
             None => ("🕓", "has not answered yet".to_owned()),
             Some(None) => ("✅", kind.good().to_owned()),
-            Some(Some(line)) => ("❌", line.replace('|', "\\|").replace('\n', " ")),
+            Some(Some(line)) => ("❌", in_table(&line.replace('\n', " "))),
         };
         out.push_str(&format!("| {sign} | #{number} | {words} |\n"));
     }

@@ -4,7 +4,7 @@
 
 use crate::domain::event::{ReleaseBrief, StageBrief, StageStanding};
 use crate::domain::ids::*;
-use crate::domain::markdown::{code, text};
+use crate::domain::markdown::{code, in_table, text};
 use crate::domain::policy::Portion;
 use crate::domain::release::gate;
 use crate::domain::release::*;
@@ -155,6 +155,6 @@ pub fn row(stage: &StageBrief) -> String {
         .as_deref()
         .and_then(crate::domain::view::link)
         .map_or(String::new(), |url| format!(" ([run]({url}))"));
-    let words = stage.text.replace('|', "\\|");
+    let words = in_table(&stage.text);
     format!("| {} {} | {words}{link} |", sign(stage.standing), code(stage.environment.as_str()))
 }

@@ -83,5 +83,5 @@ fn moves_soon(state: &PipelineState, now: Timestamp) -> bool {
     let next = gates.filter_map(|stage| gate::next_change(state, stage, now)).chain(block::next_expiry(state)).min();
     // What is long over and still there will never move: it is judged as it is.
     let soon = next.is_some_and(|at| at <= now.plus(SOON) && at.plus(Span::minutes(5)) > now);
-    busy || soon || turn::unknown(state).next().is_some()
+    busy || soon || turn::unknown(state, now).next().is_some()
 }

@@ -74,7 +74,7 @@ pipeline:
     town.card_says(&sha, "is live in production").await;
     town.quiet().await;
     let requests = town.requests();
-    assert!(requests <= 24, "{requests} requests\n{}", town.told());
+    assert!(requests <= 30, "{requests} requests\n{}", town.told());
     town.looked_at_writes = true;
     town.close().await;
 }

@@ -126,10 +126,7 @@ async fn forged_and_foreign_reports_change_nothing() {
     // Forged.
     let right = token(&town, &run);
     let parts: Vec<&str> = right.split('.').collect();
-    let coded = |value: &Value| {
-        let text = base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, value.to_string());
-        text
-    };
+    let coded = |value: &Value| base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, value.to_string());
     let head = |alg: &str| coded(&json!({ "alg": alg, "typ": "JWT", "kid": "sandbox-1" }));
     let stranger = plimsoll::sandbox::keys::AppKey::generate().unwrap();
     let claims = |token: &str| -> Value {

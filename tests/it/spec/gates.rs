@@ -88,7 +88,7 @@ async fn a_freeze_of_the_policy_is_foretold_and_ends_by_the_clock() {
     assert!(why.contains("❌ **freeze**: `production` is frozen until"), "{why}");
     assert!(why.contains("Black Friday") && why.contains("UTC, in "), "{why}");
     assert!(why.contains("/plimsoll override freeze production"), "{why}");
-    town.advance(Duration::from_secs(2 * 86_400 + 60));
+    town.later(Duration::from_secs(2 * 86_400 + 60)).await;
     town.until("it goes by itself", |_| (town.succeeded("production") == [sha.clone()]).then_some(())).await;
     town.quiet().await;
     town.looked_at_writes = true;
@@ -100,7 +100,8 @@ async fn a_lock_with_an_end_ends_by_the_clock_with_nobody_calling() {
     let mut town = Town::open().await;
     town.policy(OPEN).await;
     let number = town.change("search", "ada").await;
-    let locked = town.command(number, "grace", "/plimsoll lock production --for 2h --reason \"the database moves\"").await;
+    let locked =
+        town.command(number, "grace", "/plimsoll lock production --for 2h --reason \"the database moves\"").await;
     assert!(locked.contains("🔒 `production` is locked: the database moves (by `grace`, until"), "{locked}");
     let sha = town.merged(number).await;
     assert_eq!(town.dispatched(), []);
@@ -108,10 +109,10 @@ async fn a_lock_with_an_end_ends_by_the_clock_with_nobody_calling() {
     assert!(refused.contains("only whoever put it"), "{refused}");
     // From here on GitHub tells nothing until the run is there.
     town.github.hooks(|hooks| hooks.paused = true);
-    town.advance(Duration::from_secs(3_600));
+    town.later(Duration::from_secs(3_600)).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(town.dispatched(), []);
-    town.advance(Duration::from_secs(3_660));
+    town.later(Duration::from_secs(3_660)).await;
     town.until("it goes on by itself", |_| (town.dispatched().len() == 1).then_some(())).await;
     town.github.hooks(|hooks| hooks.paused = false);
     town.quiet().await;

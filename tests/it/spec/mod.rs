@@ -104,6 +104,13 @@ impl Town {
         self.clock.0.fetch_add(by, Ordering::Relaxed);
     }
 
+    /// The same, and wakes workers that sleep by the machine's clock, which did not jump. Nobody tells them anything.
+    async fn later(&self, by: Duration) {
+        self.advance(by);
+        let guid = format!("wake-{}", self.github.now());
+        assert_eq!(self.deliver("ping", &guid, &serde_json::json!({ "zen": "Design for failure." })).await, 202);
+    }
+
     /// Waits until something can be seen.
     async fn until<T>(&self, what: &str, mut seen: impl FnMut(&Sandbox) -> Option<T>) -> T {
         let began = Instant::now();
@@ -205,7 +212,8 @@ impl Town {
     /// The card of a release of `api`: title, then summary.
     fn card(&self, sha: &str) -> String {
         let check = self.check(sha, "plimsoll/release (api)");
-        check.map_or_else(String::new, |c| format!("{}\n{}", c.title.unwrap_or_default(), c.summary.unwrap_or_default()))
+        check
+            .map_or_else(String::new, |c| format!("{}\n{}", c.title.unwrap_or_default(), c.summary.unwrap_or_default()))
     }
 
     /// Waits until the card of a release says something.

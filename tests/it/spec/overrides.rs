@@ -20,7 +20,8 @@ async fn overridden(town: &mut Town) -> (u64, String, u64) {
     let (number, sha) = waiting(town).await;
     let refused = town.command(number, "ada", "/plimsoll override approval production --reason \"shop is down\"").await;
     assert!(refused.contains("only people with maintain permission"), "{refused}");
-    let answer = town.command(number, "grace", "/plimsoll override approval production --reason \"shop is down\"").await;
+    let answer =
+        town.command(number, "grace", "/plimsoll override approval production --reason \"shop is down\"").await;
     assert!(answer.contains("🚨 The gate `approval` of `production` is overridden"), "{answer}");
     town.until("it goes to production", |_| (town.succeeded("production") == [sha.clone()]).then_some(())).await;
     town.quiet().await;

@@ -14,8 +14,10 @@ pipeline:
 
 /// The shop's workflow, with an environment at which its job may have to wait.
 fn workflow() -> String {
-    plimsoll::sandbox::seed::WORKFLOW
-        .replace("    runs-on: ubuntu-latest\n", "    runs-on: ubuntu-latest\n    environment: ${{ inputs.environment }}\n")
+    plimsoll::sandbox::seed::WORKFLOW.replace(
+        "    runs-on: ubuntu-latest\n",
+        "    runs-on: ubuntu-latest\n    environment: ${{ inputs.environment }}\n",
+    )
 }
 
 async fn protected() -> Town {
@@ -57,9 +59,7 @@ async fn a_foreign_run_waits_with_a_report_and_passes_when_the_gate_opens() {
     let sha = town.merged(number).await;
     let inputs = [("environment", "production"), ("service", "api"), ("sha", sha.as_str())];
     let foreign = town.github.dispatch("deploy.yml", &inputs, "barbara").unwrap();
-    let word = town
-        .until("it hears what it waits for", |_| run(&town, foreign).protection.first().cloned())
-        .await;
+    let word = town.until("it hears what it waits for", |_| run(&town, foreign).protection.first().cloned()).await;
     assert_eq!(word.state, None);
     assert!(word.comment.starts_with("Release 1 waits: Waits for approval of"), "{}", word.comment);
     assert_eq!(run(&town, foreign).status(), "waiting");

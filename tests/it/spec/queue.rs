@@ -10,7 +10,8 @@ fn group_of(town: &Town, number: u64) -> Option<(String, String)> {
 }
 
 fn is_merged(town: &Town, number: u64) -> bool {
-    town.github.with(|model, _| matches!(model.pulls[&number].state, plimsoll::sandbox::model::PullState::Merged { .. }))
+    town.github
+        .with(|model, _| matches!(model.pulls[&number].state, plimsoll::sandbox::model::PullState::Merged { .. }))
 }
 
 #[tokio::test(flavor = "multi_thread")]

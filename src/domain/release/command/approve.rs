@@ -31,7 +31,10 @@ pub(super) fn needs(
 
 /// The release that an approval is for: the candidate, else the rollout that pauses before its next step.
 fn awaiting<'a>(state: &'a PipelineState, environment: &EnvironmentName) -> Option<(&'a Release, &'a Stage)> {
-    state.candidate(environment).filter(|(release, _)| !release.is_rollback())
+    let pauses =
+        |(_, stage): &(&Release, &Stage)| stage.conditions.iter().any(|c| c.gate == GateName::Approval && !c.met);
+    let rolling = state.rolling(environment).filter(|(release, _)| !release.is_rollback()).filter(pauses);
+    rolling.or_else(|| state.candidate(environment).filter(|(release, _)| !release.is_rollback()))
 }
 
 pub(super) fn approve(
@@ -57,9 +60,13 @@ pub(super) fn approve(
             code(sha.unwrap_or_default())
         ));
     }
-    if let StagePhase::Waiting { since } = &stage.phase
-        && written_before(command, *since)
-    {
+    let since = if let StagePhase::Waiting { since } = &stage.phase { *since } else { Timestamp(0) };
+    let live_since = state.live(&environment).map_or(Timestamp(0), |live| live.at);
+    let pressed = match command.origin {
+        Origin::Button { release } => Some(release),
+        Origin::Comment { .. } => None,
+    };
+    if pressed.is_some_and(|pressed| pressed != number) || written_before(command, since.max(live_since)) {
         return Err(format!(
             "The candidate for {shown} changed after this was written: it is now release {number} ({short}). Look at it and approve again."
         ));

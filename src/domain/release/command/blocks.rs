@@ -5,7 +5,7 @@
 use super::*;
 use crate::domain::markdown::text;
 use crate::domain::release::block::{self, Wanted, noun};
-use crate::domain::release::gate::{block_in_words, concerns};
+use crate::domain::release::gate::block_in_words;
 use crate::domain::release::rollout::{At, step_done, under_way};
 
 /// What somebody wants to keep still: kind, where (`None`: everywhere), how long (`None`: until it is ended), why.
@@ -70,7 +70,7 @@ pub(super) fn take(
     let meant = |b: &Block| b.kind == kind && b.environment.as_ref() == environment;
     let found: Vec<&Block> = state.blocks.iter().filter(|block| meant(block)).collect();
     if found.is_empty() {
-        let all: Vec<String> = state.blocks.iter().filter(|b| b.kind == kind).map(|b| place_of(b)).collect();
+        let all: Vec<String> = state.blocks.iter().filter(|b| b.kind == kind).map(place_of).collect();
         let there = if all.is_empty() { String::new() } else { format!(" There is one of {}.", all.join(", ")) };
         return Err(format!("There is no {} of {}.{there}", noun(kind), lower(&place)));
     }
@@ -114,13 +114,6 @@ pub(super) fn resume(
     said: &mut Said,
 ) -> Outcome {
     may_write(command, "end a hold")?;
-    let meant = |block: &Block| block.kind == BlockKind::Hold && environment.is_none_or(|name| concerns(block, name));
-    let newer = state.blocks.iter().find(|block| meant(block) && written_before(command, block.since));
-    if let Some(block) = newer {
-        return Err(format!("A hold is newer than this: {}. Look at it and resume again.", block_in_words(block)));
-    }
-    let (ended, kept): (Vec<Block>, Vec<Block>) = state.blocks.drain(..).partition(meant);
-    state.blocks = kept;
     let undecided: Vec<At> = under_way(state)
         .into_iter()
         .filter(|(at, rollout)| {
@@ -137,11 +130,45 @@ pub(super) fn resume(
         })
         .map(|(at, _)| at)
         .collect();
+    if !undecided.is_empty() {
+        return Ok(take_as_good(state, command, &undecided, now, said));
+    }
+    // A hold of everything is ended by a word that means everything.
+    let meant = |block: &Block| {
+        block.kind == BlockKind::Hold && environment.is_none_or(|name| block.environment.as_ref() == Some(name))
+    };
+    let newer = state.blocks.iter().find(|block| meant(block) && written_before(command, block.since));
+    if let Some(block) = newer {
+        return Err(format!("A hold is newer than this: {}. Look at it and resume again.", block_in_words(block)));
+    }
+    let (ended, kept): (Vec<Block>, Vec<Block>) = state.blocks.drain(..).partition(meant);
+    state.blocks = kept;
     let mut told = Vec::new();
     for block in &ended {
         told.push(format!("▶️ The hold of {} is ended. It was: {}", place_of(block), block_in_words(block)));
         said.notes.push(format!("{} ended the hold: {}", command.by, block.reason));
     }
+    let wider = state.blocks.iter().find(|block| block.kind == BlockKind::Hold && block.environment.is_none());
+    let wider = wider.map(|block| {
+        format!("Every environment is held: {}. {} ends that.", block_in_words(block), code("/plimsoll resume"))
+    });
+    if told.is_empty() {
+        let place = environment.map_or_else(|| code(state.service.as_str()), |name| code(name.as_str()));
+        return Err(wider.unwrap_or_else(|| format!("{place} is not held.")));
+    }
+    told.extend(wider);
+    Ok(Answer::Final(told.join("\n")))
+}
+
+/// Takes undecided steps as good. Holds stay: whoever wants more to begin says it once more.
+fn take_as_good(
+    state: &mut PipelineState,
+    command: &PipelineCommand,
+    undecided: &[At],
+    now: Timestamp,
+    said: &mut Said,
+) -> Answer {
+    let mut told = Vec::new();
     for at in undecided {
         told.push(format!(
             "▶️ Release {} goes on in {}: {} takes the step as good.",
@@ -150,11 +177,7 @@ pub(super) fn resume(
             text(command.by.as_str())
         ));
         said.notes.push(format!("{} takes release {} in {} as good", command.by, at.release, at.environment));
-        step_done(state, &at, now, said);
+        step_done(state, at, now, said);
     }
-    if told.is_empty() {
-        let place = environment.map_or_else(|| code(state.service.as_str()), |name| code(name.as_str()));
-        return Err(format!("{place} is not held."));
-    }
-    Ok(Answer::Final(told.join("\n")))
+    Answer::Final(told.join("\n"))
 }

@@ -8,8 +8,8 @@ use crate::domain::markdown::text;
 use crate::domain::release::advance::{Wish, become_candidate, request};
 use crate::domain::release::block::hold;
 use crate::domain::release::content::is_reachable;
-use crate::domain::release::gate::{block_in_words, conditions, resume_command};
-use crate::domain::release::rollback::{Going, abort, begin, default_target, safety};
+use crate::domain::release::gate::{block_in_words, conditions, ending_command, resume_command};
+use crate::domain::release::rollback::{Going, abort, begin, default_target, left_behind, safety};
 
 pub(super) fn deploy(
     state: &mut PipelineState,
@@ -42,7 +42,7 @@ pub(super) fn deploy(
             code(environment.as_str())
         ));
     }
-    if is_queued(what) {
+    if is_queued(what) || (command.speculative && !is_reachable(&commit.sha, plan, facts)) {
         return Err("A merge queue's branch holds what may never be merged; nothing of it is deployed.".to_owned());
     }
     let wish = Wish {
@@ -86,17 +86,18 @@ fn kept_still(state: &PipelineState, environment: &EnvironmentName, now: Timesta
     let blocks: Vec<&Block> =
         block::of(state, environment).into_iter().filter(|b| b.until.is_none_or(|until| until > now)).collect();
     let first = blocks.first()?;
-    let (state_word, next) = match first.kind {
-        BlockKind::Lock => ("locked", format!("/plimsoll unlock {environment}")),
-        BlockKind::Hold => ("held", format!("/plimsoll resume {environment}")),
-        BlockKind::Freeze => ("frozen", format!("/plimsoll unfreeze {environment}")),
+    let state_word = match first.kind {
+        BlockKind::Lock => "locked",
+        BlockKind::Hold => "held",
+        BlockKind::Freeze => "frozen",
     };
+    let next = ending_command(first);
     let says: Vec<String> = blocks.iter().map(|block| block_in_words(block)).collect();
     Some(format!(
         "{} is {state_word}: {} {} ends the {}.",
         code(environment.as_str()),
         says.join(" "),
-        code(&next),
+        next,
         block::noun(first.kind)
     ))
 }
@@ -129,6 +130,9 @@ pub(super) fn promote(
     }
     if let Some(refusal) = kept_still(state, &environment, now) {
         return Err(refusal);
+    }
+    if written_before(command, live.at) {
+        return Err(changed_since(&before.name));
     }
     let branch_only = !state.releases.get(&live.release).is_some_and(|r| matches!(r.purpose, Purpose::Delivery));
     if branch_only && at + 1 == plan.pipeline.environments.len() {
@@ -175,6 +179,18 @@ pub(super) fn retry(
     };
     if let Some((busy, _)) = state.rolling(&environment) {
         return Err(format!("Release {} is being rolled out in {}.", busy.number, code(environment.as_str())));
+    }
+    let ended = failed.stage(&environment).map(|stage| match &stage.phase {
+        StagePhase::Failed { at, .. } | StagePhase::Cancelled { at, .. } => *at,
+        StagePhase::Ahead
+        | StagePhase::Waiting { .. }
+        | StagePhase::Rolling(_)
+        | StagePhase::Succeeded { .. }
+        | StagePhase::Superseded { .. }
+        | StagePhase::NotReached => failed.created_at,
+    });
+    if ended.is_some_and(|at| written_before(command, at)) {
+        return Err(changed_since(&environment));
     }
     let old = failed.clone();
     let ended_at = old.stage(&environment).and_then(|stage| match &stage.phase {
@@ -246,9 +262,14 @@ pub(super) fn cancel(
             code(&format!("/plimsoll retry {environment}")),
         )));
     }
-    let Some((release, _)) = state.candidate(&environment).filter(|(release, _)| !release.is_rollback()) else {
+    let Some((release, stage)) = state.candidate(&environment).filter(|(release, _)| !release.is_rollback()) else {
         return Err(format!("What waits for {shown} takes it back; that is not cancelled."));
     };
+    if let StagePhase::Waiting { since } = &stage.phase
+        && written_before(command, *since)
+    {
+        return Err(changed_since(&environment));
+    }
     let (number, asked) = (release.number, release.asked.clone());
     let by = command.by.clone();
     if let Some(release) = state.releases.get_mut(&number) {
@@ -290,6 +311,11 @@ pub(super) fn roll_back(
     if let Some(release) = waiting {
         let number = release.number;
         return Err(format!("{shown} is being rolled back already, by release {number}, which is next to start."));
+    }
+    let started = state.rolling(&environment).and_then(|(_, stage)| stage.rollout()).map(|rollout| rollout.started_at);
+    let changed = started.into_iter().chain(state.live(&environment).map(|live| live.at)).max();
+    if changed.is_some_and(|at| written_before(command, at)) {
+        return Err(changed_since(&environment));
     }
     let good = state.environment(&environment).map(|e| e.good.as_slice()).unwrap_or_default();
     let target = match to {
@@ -339,11 +365,19 @@ pub(super) fn roll_back(
     )))
 }
 
+/// The refusal of a command whose author could not know how an environment stands now.
+fn changed_since(environment: &EnvironmentName) -> String {
+    format!("{} changed after this was written. Look at it and say it again.", code(environment.as_str()))
+}
+
 /// What going back does not take back of the release that runs, for the person who goes back all the same.
 fn harm(state: &PipelineState, environment: &EnvironmentName, now: Timestamp) -> String {
-    let begun = state.releases.values().rev().filter(|release| !release.is_rollback());
-    let mut begun = begun.filter_map(|release| Some((release, release.stage(environment)?)));
-    let Some((release, stage)) = begun.find(|(_, stage)| stage.deployment.is_some()) else { return String::new() };
+    let rolling = state.rolling(environment).map(|(release, _)| release);
+    let live = || state.live(environment).and_then(|live| state.releases.get(&live.release));
+    let runs = rolling.or_else(|| left_behind(state, environment)).or_else(live);
+    let Some((release, stage)) = runs.and_then(|release| Some((release, release.stage(environment)?))) else {
+        return String::new();
+    };
     let against = safety(state, release, stage, now).against;
     let irreversible: Vec<String> = release
         .changes
