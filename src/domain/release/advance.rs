@@ -41,12 +41,25 @@ pub fn take_back(state: &mut PipelineState, change: &Change, said: &mut Said) {
         // Only what came before, and what this pipeline knows, can have been taken back.
         let brought = |pull: &PullNumber| state.releases.values().any(|r| r.changes.iter().any(|c| c.pull == *pull));
         let Some(pull) = pull.filter(|pull| *pull < change.pull && brought(pull)) else { continue };
-        said.notes.push(format!("#{} takes #{pull} back", change.pull));
-        state.reverted.insert(pull, change.pull);
-        // The lowest numbers are the oldest.
-        while state.reverted.len() > REVERTED_KEPT {
-            state.reverted.pop_first();
-        }
+        remember_reverted(state, pull, change.pull, said);
+    }
+    // What takes it back may have been heard of first, when nobody here knew it.
+    let takes = |known: &&Change| {
+        let names = [Reverted::Commit(change.sha.clone()), Reverted::Pull(change.pull)];
+        known.pull > change.pull && known.reverts.iter().any(|reverted| names.contains(reverted))
+    };
+    let known = state.releases.values().flat_map(|release| &release.changes);
+    if let Some(by) = known.filter(takes).map(|known| known.pull).max() {
+        remember_reverted(state, change.pull, by, said);
+    }
+}
+
+fn remember_reverted(state: &mut PipelineState, pull: PullNumber, by: PullNumber, said: &mut Said) {
+    said.notes.push(format!("#{by} takes #{pull} back"));
+    state.reverted.insert(pull, by);
+    // The lowest numbers are the oldest.
+    while state.reverted.len() > REVERTED_KEPT {
+        state.reverted.pop_first();
     }
 }
 

@@ -109,3 +109,11 @@ fn the_artifact_of_another_target_is_looked_for_anew() {
     stage.state.environment_mut(&production()).live = Some(Live { release: ReleaseNumber(1), sha: sha(3), at });
     assert_eq!(turn::unknown(&stage.state, stage.now).count(), 1);
 }
+
+#[test]
+fn a_revert_by_commit_counts_also_when_it_is_heard_of_before_what_it_reverts() {
+    let mut stage = with(|_| {});
+    let back = Change { reverts: vec![Reverted::Commit(sha(7))], ..change(9, "ada") };
+    stage.merge(8, "ada").merge_as(back).merge(7, "ada");
+    assert_eq!(stage.state.reverted.get(&PullNumber(7)), Some(&PullNumber(9)));
+}

@@ -99,7 +99,16 @@ fn check_run(content: &CheckContent, mark: String) -> CheckRunWish {
             text: content.text.clone(),
             annotations: Vec::new(),
         }),
+        actions: Some(content.actions.iter().map(button).collect()),
         ..CheckRunWish::default()
+    }
+}
+
+fn button(action: &plimsoll::domain::effect::CheckAction) -> plimsoll::sandbox::model::CheckAction {
+    plimsoll::sandbox::model::CheckAction {
+        label: action.label.clone(),
+        description: action.description.clone(),
+        identifier: action.identifier.clone(),
     }
 }
 

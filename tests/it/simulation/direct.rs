@@ -39,6 +39,9 @@ fn some_service(scene: &mut Scene) -> Option<ServiceName> {
 
 /// Somebody presses a button on the check run of a release, or of an override.
 pub fn press(scene: &mut Scene, by: &str) {
+    if hears(scene, "check_run") && scene.chance.one_in(2) {
+        return press_shown(scene, by);
+    }
     let Some(service) = some_service(scene) else { return };
     let Some(state) = scene.record.pipelines.get(&service).cloned() else { return };
     let mut buttons: Vec<(String, Sha)> = Vec::new();
@@ -76,6 +79,31 @@ pub fn press(scene: &mut Scene, by: &str) {
     send(scene, &service, Event::ActionRequested { action, head_sha, by });
 }
 
+fn hears(scene: &Scene, event: &str) -> bool {
+    scene.model.app.events.iter().any(|heard| heard == event)
+}
+
+/// Somebody presses a button as GitHub shows it; GitHub tells of it by webhook.
+fn press_shown(scene: &mut Scene, by: &str) {
+    let mut shown: Vec<(u64, String, String, String)> = Vec::new();
+    for run in scene.model.check_runs.values().filter(|run| run.status == "completed") {
+        let service = run.name.split(['(', ')']).nth(1).unwrap_or_default();
+        let button = |action: &str| (run.id, service.to_owned(), action.to_owned(), run.head_sha.clone());
+        shown.extend(run.actions.iter().map(|action| button(&action.identifier)));
+    }
+    if shown.is_empty() {
+        return;
+    }
+    let (id, service, action, head_sha) = scene.chance.pick(&shown).clone();
+    let (Some(head_sha), now) = (Sha::parse(&head_sha), scene.now) else { return };
+    if scene.model.request_action(id, &action, by, now).is_err() {
+        return;
+    }
+    scene.tell(|| format!("{by} presses {action} as it is shown on {head_sha} of {service}"));
+    let (by, service) = (Login::new(by), ServiceName::new(service));
+    scene.record.presses.push(Press { by, service, action, head_sha });
+}
+
 /// Somebody closes an issue that asks for a review.
 pub fn close_issue(scene: &mut Scene, by: &str) {
     let open = scene.model.issues.values().filter(|issue| issue.closed_at.is_none());
@@ -87,13 +115,15 @@ pub fn close_issue(scene: &mut Scene, by: &str) {
     }
     let (number, key) = scene.chance.pick(&open).clone();
     let now = scene.now;
-    if let Some(issue) = scene.model.issues.get_mut(&number) {
-        issue.closed_at = Some(now);
+    if scene.model.close_issue(number, by, now).is_err() {
+        return;
     }
     let Some(service) = key.split('/').nth(2).map(ServiceName::new) else { return };
     scene.tell(|| format!("{by} closes issue {number}"));
     scene.record.closed.push((key.clone(), Login::new(by), now));
-    send(scene, &service, Event::IssueClosed { key: EffectKey::new(key), by: Login::new(by) });
+    if !hears(scene, "issues") {
+        send(scene, &service, Event::IssueClosed { key: EffectKey::new(key), by: Login::new(by) });
+    }
 }
 
 /// A run says how it ends, just before it does; only those that tell the truth know how.

@@ -58,8 +58,16 @@ pub fn github(chance: &mut Chance, size: Size, start: i64) -> Model {
     // The others only tell of what the App did itself.
     let useful = ["issue_comment", "pull_request", "pull_request_review", "push", "workflow_run"];
     model.app.events.retain(|name| useful.contains(&name.as_str()));
-    if chance.one_in(8) {
+    if chance.one_in(4) {
         model.app.events.push("check_run".into());
+    }
+    if chance.one_in(3) {
+        model.app.events.push("issues".into());
+    }
+    // Some merge by a queue, which asks for the policy's check on what it would make.
+    if chance.one_in(5) {
+        model.app.events.push("merge_group".into());
+        model.require_checks(&["plimsoll/policy"], start - 86_400_000);
     }
     model.run_times.finished_by_hand = true;
     model
@@ -183,6 +191,10 @@ fn push(scene: &mut Scene, number: u64, by: &str) {
 
 fn merge(scene: &mut Scene, number: u64, by: &str) {
     let now = scene.now;
+    if scene.model.app.events.iter().any(|event| event == "merge_group") && scene.chance.one_in(2) {
+        let queued = scene.model.enqueue(number, by, now);
+        return scene.tell(|| format!("{by} queues #{number}: {:?}", queued.map_err(|refusal| refusal.message)));
+    }
     let squash = scene.chance.one_in(2);
     let method = if squash { MergeMethod::Squash } else { MergeMethod::Merge };
     // As GitHub writes it: a squash names everybody who wrote one of its commits.

@@ -228,6 +228,8 @@ pub struct Heard {
 pub struct Record {
     pub presses: Vec<Press>,
     pub reports: Vec<SentReport>,
+    /// Commits of merge groups.
+    pub groups: BTreeSet<String>,
     /// Issues that people closed: key, who, when.
     pub closed: Vec<(String, Login, i64)>,
     /// By place, step (from 0) and verification (from 0).

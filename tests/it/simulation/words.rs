@@ -40,7 +40,10 @@ pub fn words(scene: &mut Scene) -> String {
         48..=58 => block(scene, environment, service),
         59..=61 => override_of(scene, environment, service),
         62..=69 => format!("/plimsoll plan {}", planned(scene, environment, service)),
-        70 => "/plimsoll deploy gh-readonly-queue/main/pr-1 to staging".to_owned(),
+        70 => {
+            let group = scene.model.queue.first().map(|entry| entry.group.head_ref.clone());
+            format!("/plimsoll deploy {} to staging", group.as_deref().unwrap_or("gh-readonly-queue/main/pr-1"))
+        }
         71 => "/plimsoll risk".to_owned(),
         _ => format!("/plimsoll approve production{service}"),
     }

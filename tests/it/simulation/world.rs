@@ -355,6 +355,8 @@ impl World {
         let mut scene = self.scene.lock();
         let scene = &mut *scene;
         answers::keep_versions(scene);
+        let groups = scene.model.queue.iter().map(|entry| entry.group.head_sha.clone());
+        scene.record.groups.extend(groups);
         if !scene.model.has_events() {
             return;
         }

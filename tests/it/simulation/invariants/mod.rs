@@ -51,6 +51,7 @@ pub const OVERRIDE_ONCE: &str = "an override counts for one gate of one release,
 pub const OVERRIDE_REVIEWED: &str = "an override is reviewed by somebody else with write permission, or not at all";
 pub const PLAN_CHANGES_NOTHING: &str = "`plan` changes nothing";
 pub const REPORTS_MATCH: &str = "a report counts only when key, run, environment and commit match";
+pub const NOTHING_SPECULATIVE: &str = "nothing of a merge group's speculative commit is ever deployed";
 pub const BUTTONS_BOUND: &str = "a button counts only for the commit it stands on";
 pub const COMES_TO_REST: &str = "once faults end, the world comes to rest";
 pub const EVERY_RELEASE_ENDS: &str = "once faults end, every release ends or waits for a person";

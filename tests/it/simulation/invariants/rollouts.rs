@@ -6,15 +6,15 @@ use super::super::answers::{permission, seconds};
 use super::super::scene::{Landing, Scene};
 use super::super::{health, policy};
 use super::{
-    BACK_ONLY_SAFE, BACK_TO_GOOD, GOES_BACK, MAX_CHANGES, NO_REPLACING, ONE_ACTIVE, ONLY_MERGED, PEOPLE_END_HOLDS,
-    REVERTED_STAYS, SKEW_MAX, STEPS_IN_ORDER, Turned, Word, brings_revert, brought, gates, is_same, means, reverts,
-    rollout_of, same_stage, stages, words,
+    BACK_ONLY_SAFE, BACK_TO_GOOD, GOES_BACK, MAX_CHANGES, NO_REPLACING, NOTHING_SPECULATIVE, ONE_ACTIVE, ONLY_MERGED,
+    PEOPLE_END_HOLDS, REVERTED_STAYS, SKEW_MAX, STEPS_IN_ORDER, Turned, Word, brings_revert, brought, gates, is_same,
+    means, reverts, rollout_of, same_stage, stages, words,
 };
 use plimsoll::domain::chatops::Verb;
 use plimsoll::domain::event::ReportState;
 use plimsoll::domain::facts::Permission;
 use plimsoll::domain::ids::*;
-use plimsoll::domain::policy::{EnvironmentPolicy, OnFailure, Supersede};
+use plimsoll::domain::policy::{EnvironmentPolicy, GateName, OnFailure, Supersede};
 use plimsoll::domain::release::rollback::artifact_name;
 use plimsoll::domain::release::{Live, PipelineState, Purpose, Release, Rollout, Stage, StagePhase, Stop};
 use plimsoll::sandbox::model::{PullState, RunState};
@@ -29,6 +29,9 @@ pub fn committed(scene: &mut Scene, turned: &Turned<'_>) {
 }
 
 pub fn landed(scene: &mut Scene, landing: &Landing, state: &PipelineState, release: &Release, stage: &Stage) {
+    if scene.record.groups.contains(&landing.sha) && !is_merged(scene, &landing.sha) {
+        scene.broke(NOTHING_SPECULATIVE, format!("{landing:?}"));
+    }
     is_under_way(scene, landing, &stage.phase);
     runs_alone(scene, landing, release, state);
     is_on_the_default_branch(scene, landing, release);
@@ -96,9 +99,15 @@ fn runs_alone(scene: &mut Scene, landing: &Landing, release: &Release, state: &P
 
 /// Whether a release brings the revert of something that a failed one brought.
 fn mends(scene: &Scene, landing: &Landing, release: &Release, failed: Option<&Release>, state: &PipelineState) -> bool {
-    let Some(failed) = failed else { return false };
+    // A rollback takes over the blame of what it went back from.
+    let behind = failed.and_then(|failed| match &failed.purpose {
+        Purpose::Rollback { from: Some(from), .. } => state.releases.get(from),
+        Purpose::Rollback { from: None, .. } | Purpose::Delivery | Purpose::Requested { .. } => None,
+    });
+    let Some(failed) = behind.or(failed) else { return false };
+    let own = failed.changes.iter();
     let suspects: BTreeSet<u64> =
-        brought(scene, state, failed, &landing.environment).iter().map(|c| c.pull.0).collect();
+        brought(scene, state, failed, &landing.environment).into_iter().chain(own).map(|c| c.pull.0).collect();
     brings_revert(scene, &brought(scene, state, release, &landing.environment), |pull| suspects.contains(&pull))
 }
 
@@ -112,13 +121,18 @@ fn reported(scene: &Scene, run: u64) -> Option<i64> {
 fn somebody_goes_on(scene: &Scene, state: &PipelineState, environment: &EnvironmentName, since: i64) -> bool {
     words(scene, state, since).into_iter().any(|Word { by, verb, .. }| {
         let goes_on = match &verb {
-            Verb::Resume { environment: named, .. } | Verb::Retry { environment: named, .. } => {
-                means(named.as_ref(), environment)
-            }
+            Verb::Resume { environment: named, .. }
+            | Verb::Retry { environment: named, .. }
+            | Verb::Override { gate: GateName::Hold, environment: named, .. } => means(named.as_ref(), environment),
             _ => false,
         };
         goes_on && permission(scene.model.permission_of(&by)) >= Permission::Write
     })
+}
+
+fn is_merged(scene: &Scene, sha: &str) -> bool {
+    let tip = scene.model.history.branch(&scene.model.repository.default_branch).unwrap_or_default();
+    scene.model.history.is_ancestor(sha, &tip)
 }
 
 fn is_on_the_default_branch(scene: &mut Scene, landing: &Landing, release: &Release) {
@@ -286,14 +300,13 @@ fn nothing_is_replaced(scene: &mut Scene, turned: &Turned<'_>) {
         let newer = turned.after.releases.get(&by).and_then(|newer| Some((newer, newer.stage(&stage.policy.name)?)));
         let Some((newer, theirs)) = newer else { continue };
         let allowed = theirs.policy.supersede == Supersede::Abort;
-        // Where it stands was reverted by the newer one, it could never go on.
-        let paused = gates::is_between(stage);
+        // What the newer one reverts could never go on.
         let mends = brings_revert(scene, &brought(scene, turned.after, newer, &stage.policy.name), |pull| {
             release.changes.iter().any(|change| change.pull.0 == pull)
         });
         let blocks: Vec<_> = turned.before.blocks.iter().filter(|b| turned.after.blocks.contains(b)).collect();
         let kept = gates::reasons(scene, turned.after, &blocks, newer, theirs, turned.at);
-        if !(allowed || (paused && mends)) || !kept.is_empty() {
+        if !(allowed || mends) || !kept.is_empty() {
             let story = format!("release {} gave way to {by} at {was:?}; the newer one: {kept:?}", release.number);
             scene.broke(NO_REPLACING, story);
         }
@@ -313,7 +326,8 @@ fn takes_over_what_fits(scene: &mut Scene, turned: &Turned<'_>) {
             let gone = same_stage(turned.after, old, earlier).map(|stage| &stage.phase);
             let here = matches!(gone, Some(StagePhase::Superseded { by }) if *by == release.number);
             let unwanted = brings_revert(scene, &release.changes.iter().collect::<Vec<_>>(), |pull| {
-                old.changes.iter().any(|change| change.pull.0 == pull)
+                let merge = merge_of(scene, pull);
+                merge.is_some_and(|merge| scene.model.history.is_ancestor(merge, old.sha.as_str()))
             });
             if waited && here && !unwanted {
                 taken.extend(old.changes.iter().map(|change| change.pull));
@@ -337,7 +351,8 @@ fn takes_over_what_fits(scene: &mut Scene, turned: &Turned<'_>) {
 /// What speaks against going back from a release to what was live, by history, artifacts and the clock.
 fn against(scene: &Scene, turned: &Turned<'_>, release: &Release, target: &Live) -> Vec<String> {
     let mut found = Vec::new();
-    if !release.plan.pipeline.irreversible.is_empty()
+    if turned.after.service.as_str() == "api"
+        && !release.plan.pipeline.irreversible.is_empty()
         && let Ok(changed) = scene.model.history.compare(target.sha.as_str(), release.sha.as_str())
         && let Some(file) = changed.files.iter().find(|file| file.path.starts_with(policy::MIGRATIONS))
     {

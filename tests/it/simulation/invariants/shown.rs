@@ -76,6 +76,7 @@ fn queues_go_on(scene: &mut Scene, state: &PipelineState) {
             theirs.policy.name == *name
                 && other.number > release.number
                 && matches!(theirs.phase, StagePhase::Waiting { .. })
+                && theirs.conditions.iter().all(|c| c.met || c.gate == GateName::Order)
         });
         if stuck && waiting {
             let story = format!("release {} of {} pauses in {name} for one that waits", release.number, state.service);
