@@ -241,7 +241,7 @@ fn revert(scene: &mut Scene) {
         true => format!("This reverts commit {sha}."),
         false => format!("Reverts acme/shop#{number}"),
     };
-    let title = format!("fix: revert #{number}");
+    let title = format!("revert: #{number}");
     let wish = PullWish { head: &branch, base: "main", title: &title, body: Some(&body), author: by, draft: false };
     let opened = scene.model.open_pull(&wish, now);
     scene.tell(|| format!("{by} opens {opened:?}: {body}"));

@@ -234,7 +234,12 @@ fn band(scene: &Scene, state: &PipelineState, release: &Release, environment: &E
 
 /// Which pull requests a pull request takes back, by its description on GitHub.
 fn reverts(model: &Model, pull: u64) -> Vec<u64> {
-    let body = model.pulls.get(&pull).and_then(|pull| pull.body.clone()).unwrap_or_default();
+    let Some(pull) = model.pulls.get(&pull) else { return Vec::new() };
+    // Under another title such a line is only talk.
+    if !pull.title.to_ascii_lowercase().starts_with("revert") {
+        return Vec::new();
+    }
+    let body = pull.body.clone().unwrap_or_default();
     let commit_of = |sha: &str| {
         let mut pulls = model.pulls.values();
         pulls.find(|pull| matches!(&pull.state, PullState::Merged { sha: made, .. } if made == sha)).map(|p| p.number)
