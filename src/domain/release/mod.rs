@@ -26,9 +26,13 @@ pub mod verify;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_blocks;
+#[cfg(test)]
 mod tests_found;
 #[cfg(test)]
 mod tests_gates;
+#[cfg(test)]
+mod tests_people;
 #[cfg(test)]
 mod tests_protection;
 #[cfg(test)]
