@@ -1,4 +1,4 @@
-//! Locks, holds and freezes, the commands that start and stop, and what is forgotten.
+//! Locks, holds and freezes, and what risk asks for.
 
 use super::tests::*;
 use super::*;
@@ -7,75 +7,75 @@ use crate::domain::event::{Event, PipelineCommand, Signal};
 use crate::domain::facts::*;
 use crate::domain::policy::{Band, Raise};
 
-fn production() -> EnvironmentName {
+pub(super) fn production() -> EnvironmentName {
     EnvironmentName::new("production")
 }
 
-fn staging() -> EnvironmentName {
+pub(super) fn staging() -> EnvironmentName {
     EnvironmentName::new("staging")
 }
 
 /// A stage whose production starts everything by itself.
-fn with(change: impl FnOnce(&mut Stage1)) -> Stage1 {
+pub(super) fn with(change: impl FnOnce(&mut Stage1)) -> Stage1 {
     let mut stage = Stage1::new();
     stage.plan.pipeline.environments[1].approval = None;
     change(&mut stage);
     stage
 }
 
-fn rolls(stage: &Stage1) -> Option<u64> {
+pub(super) fn rolls(stage: &Stage1) -> Option<u64> {
     stage.state.rolling(&production()).map(|(release, _)| release.number.0)
 }
 
-fn risky(pull: u64) -> Change {
+pub(super) fn risky(pull: u64) -> Change {
     Change { risk: Some((0.4, Band::High)), ..change(pull, "ada") }
 }
 
-fn lock(environment: EnvironmentName, lasts: Option<Span>) -> Verb {
+pub(super) fn lock(environment: EnvironmentName, lasts: Option<Span>) -> Verb {
     Verb::Lock { environment, service: None, lasts, reason: Some("Moving house.".into()) }
 }
 
-fn unlock(environment: EnvironmentName) -> Verb {
+pub(super) fn unlock(environment: EnvironmentName) -> Verb {
     Verb::Unlock { environment, service: None }
 }
 
-fn freeze(environment: Option<EnvironmentName>) -> Verb {
+pub(super) fn freeze(environment: Option<EnvironmentName>) -> Verb {
     Verb::Freeze { environment, lasts: None, reason: Some("Audit.".into()) }
 }
 
-fn hold() -> Verb {
+pub(super) fn hold() -> Verb {
     Verb::Hold { environment: Some(production()), service: None, lasts: None, reason: None }
 }
 
-fn deploy(n: u64, environment: EnvironmentName) -> Verb {
+pub(super) fn deploy(n: u64, environment: EnvironmentName) -> Verb {
     Verb::Deploy { what: sha(n).to_string(), environment, service: None, reason: None }
 }
 
-fn promote(environment: EnvironmentName) -> Verb {
+pub(super) fn promote(environment: EnvironmentName) -> Verb {
     Verb::Promote { environment, service: None, reason: None }
 }
 
-fn cancel(environment: EnvironmentName) -> Verb {
+pub(super) fn cancel(environment: EnvironmentName) -> Verb {
     Verb::Cancel { environment: Some(environment), service: None }
 }
 
-fn retry() -> Verb {
+pub(super) fn retry() -> Verb {
     Verb::Retry { environment: Some(production()), service: None }
 }
 
-fn phase<'a>(stage: &'a Stage1, release: u64, name: &EnvironmentName) -> &'a StagePhase {
+pub(super) fn phase<'a>(stage: &'a Stage1, release: u64, name: &EnvironmentName) -> &'a StagePhase {
     &stage.state.releases[&ReleaseNumber(release)].stage(name).expect("a stage").phase
 }
 
 /// What stands in the way, as kind, place and reason, oldest first.
-fn blocks(state: &PipelineState) -> Vec<String> {
+pub(super) fn blocks(state: &PipelineState) -> Vec<String> {
     let place = |block: &Block| block.environment.as_ref().map_or("all".to_owned(), |name| name.to_string());
     let line = |block: &Block| format!("{} of {}: {}", block::noun(block.kind), place(block), block.reason);
     state.blocks.iter().map(line).collect()
 }
 
 /// A comment that is not on an open pull request, or on a merge queue's branch.
-fn elsewhere(stage: &mut Stage1, pull_open: bool, speculative: bool, verb: Verb) -> String {
+pub(super) fn elsewhere(stage: &mut Stage1, pull_open: bool, speculative: bool, verb: Verb) -> String {
     stage.next_id += 1;
     let command = PipelineCommand {
         origin: Origin::Comment { pull: PullNumber(1), comment: CommentId(stage.next_id), index: 0 },
@@ -254,123 +254,4 @@ fn a_way_back_is_not_kept_waiting_by_a_risk() {
     stage.plan.pipeline.environments[1].when_risk = vec![raise];
     stage.merge_as(risky(8)).run(RunStatus::Succeeded).run(RunStatus::Failed).run(RunStatus::Succeeded);
     assert_eq!((stage.live("production"), rolls(&stage)), (Some(1), None));
-}
-
-// ---------------------------------------------------------------- commands that start and stop
-
-#[test]
-fn nothing_is_deployed_or_promoted_to_what_is_locked_for_a_while() {
-    let mut stage = with(|_| {});
-    stage.command("ada", lock(production(), Some(Span::hours(2))));
-    stage.merge(7, "ada").run(RunStatus::Succeeded);
-    insta::assert_snapshot!(stage.command("grace", deploy(7, production())), @"⛔ `production` is locked: Moving house. (by `ada`, until Wed 2023-11-15 00:13 UTC) `/plimsoll unlock production` ends the lock. Nothing was changed.");
-    insta::assert_snapshot!(stage.command("grace", promote(production())), @"⛔ `production` is locked: Moving house. (by `ada`, until Wed 2023-11-15 00:13 UTC) `/plimsoll unlock production` ends the lock. Nothing was changed.");
-    stage.wait(Span::hours(2)).run(RunStatus::Succeeded);
-    insta::assert_snapshot!(stage.command("grace", promote(production())), @"⛔ `production` runs `0000000` already. Nothing was changed.");
-}
-
-#[test]
-fn only_what_was_merged_is_promoted_to_the_last_environment() {
-    let mut stage = Stage1::new();
-    stage.plan.pipeline.environments.insert(1, environment("qa", None));
-    stage.merge(7, "ada").run(RunStatus::Succeeded).run(RunStatus::Succeeded);
-    stage.command("grace", deploy(9, staging()));
-    stage.run(RunStatus::Succeeded);
-    let qa = EnvironmentName::new("qa");
-    insta::assert_snapshot!(stage.command("grace", promote(qa.clone())), @"🚢 Release 3 (`0000000`) to `qa`. It starts now.");
-    stage.run(RunStatus::Succeeded);
-    assert_eq!(stage.live("qa"), Some(3));
-    insta::assert_snapshot!(stage.command("grace", promote(production())), @"⛔ Release 3 in `qa` was not made of a merge; only what was merged goes to `production`. Nothing was changed.");
-}
-
-#[test]
-fn a_speculative_pull_request_deploys_what_was_merged_and_nothing_else() {
-    let mut stage = with(|_| {});
-    let (standing, files) = (Standing::Diverged, ChangedFiles::default());
-    let stray = Comparison { standing, commits: Vec::new(), total_commits: 0, files };
-    let need = Need::Comparison { base: sha(99).to_string(), head: "main".into() };
-    stage.facts.insert(need, Fact::Comparison(stray));
-    insta::assert_snapshot!(elsewhere(&mut stage, true, true, deploy(99, staging())), @"⛔ A merge queue's branch holds what may never be merged; nothing of it is deployed. Nothing was changed.");
-    insta::assert_snapshot!(elsewhere(&mut stage, true, true, deploy(7, staging())), @"🚢 Release 1 (`0000000`) to `staging`. It starts now.");
-}
-
-#[test]
-fn whoever_asked_hears_how_it_ended() {
-    let mut stage = with(|_| {});
-    stage.command("grace", deploy(7, staging()));
-    stage.said.answers.clear();
-    stage.run(RunStatus::Succeeded);
-    let heard: Vec<&Answer> = stage.said.answers.iter().map(|(_, answer)| answer).collect();
-    assert_eq!(heard, [&Answer::Final("✅ Release 1 (`0000000`) is live in staging.".into())]);
-}
-
-/// The second release failed in production, and production is back at the first.
-fn went_back() -> Stage1 {
-    let mut stage = with(|_| {});
-    stage.merge(7, "ada").run(RunStatus::Succeeded).run(RunStatus::Succeeded);
-    stage.merge(8, "ada").run(RunStatus::Succeeded).run(RunStatus::Failed).run(RunStatus::Succeeded);
-    stage
-}
-
-#[test]
-fn a_retry_means_what_failed_and_not_the_way_back_nor_what_went_elsewhere() {
-    let mut stage = went_back();
-    stage.command("grace", deploy(9, staging()));
-    stage.run(RunStatus::Succeeded);
-    insta::assert_snapshot!(stage.command("grace", retry()), @"🔁 Release 5 tries `0000000` (release 2) in `production` once more. It starts now.");
-}
-
-#[test]
-fn a_retry_button_counts_for_the_release_that_failed_last() {
-    let mut stage = went_back();
-    let press = |stage: &mut Stage1, release: u64, pull: u64| {
-        let (action, by) = (format!("retry.{release}.1"), Login::new("grace"));
-        stage.play(Event::ActionRequested { action, head_sha: sha(pull), by });
-        stage.state.releases[&ReleaseNumber(release)].last_word.clone().unwrap_or_default()
-    };
-    insta::assert_snapshot!(press(&mut stage, 1, 7), @"⛔ A newer release came to `production` meanwhile. Nothing was changed.");
-    insta::assert_snapshot!(press(&mut stage, 2, 8), @"🔁 Release 4 tries `0000000` (release 2) in `production` once more. It starts now.");
-}
-
-#[test]
-fn what_waits_is_taken_back_and_goes_no_further() {
-    let mut stage = with(|_| {});
-    stage.command("ada", freeze(None));
-    stage.merge(7, "ada");
-    insta::assert_snapshot!(stage.command("grace", cancel(staging())), @"⏹️ Release 1 does not go to `staging`.");
-    assert!(matches!(phase(&stage, 1, &staging()), StagePhase::Cancelled { .. }));
-    assert_eq!(*phase(&stage, 1, &production()), StagePhase::NotReached);
-}
-
-#[test]
-fn a_way_back_in_the_middle_of_a_rollout_says_what_speaks_against_it() {
-    let mut stage = with(|stage| stage.plan.pipeline.rollback.within = Some(Span::hours(1)));
-    stage.merge(7, "ada").run(RunStatus::Succeeded).run(RunStatus::Succeeded).wait(Span::hours(2));
-    stage.merge(8, "ada").run(RunStatus::Succeeded).obey().obey();
-    insta::assert_snapshot!(stage.rollback("grace"), @"⏪ Release 3 takes `production` back to `0000000` (release 1). It starts now; `production` is held until `/plimsoll resume production`. ⚠️ Release 1 went live more than 1 h ago.");
-}
-
-// ---------------------------------------------------------------- what is forgotten
-
-fn kept(stage: &Stage1) -> Vec<u64> {
-    stage.state.releases.keys().map(|number| number.0).collect()
-}
-
-#[test]
-fn the_oldest_ended_releases_are_forgotten() {
-    let mut stage = with(|stage| stage.plan.pipeline.environments.truncate(1));
-    for pull in 1..=25 {
-        stage.merge(pull, "ada").run(RunStatus::Succeeded);
-    }
-    assert_eq!(kept(&stage), (6..=25).collect::<Vec<_>>());
-}
-
-#[test]
-fn what_came_after_the_oldest_live_release_is_not_forgotten() {
-    let mut stage = Stage1::new();
-    stage.ship(1);
-    for pull in 2..=30 {
-        stage.merge(pull, "ada").run(RunStatus::Succeeded);
-    }
-    assert_eq!((stage.live("production"), kept(&stage)), (Some(1), (1..=30).collect::<Vec<_>>()));
 }

@@ -1,23 +1,23 @@
-//! Who may approve, who may not, and what an override passes by.
+//! Who may approve, and who may not.
 
 use super::tests::*;
 use super::*;
 use crate::domain::chatops::Verb;
-use crate::domain::effect::{Act, Ending};
+use crate::domain::effect::Act;
 use crate::domain::event::{Event, PipelineCommand, Signal};
 use crate::domain::facts::*;
 use crate::domain::policy::{Band, Portion, Raise, Requirement};
 
-fn production() -> EnvironmentName {
+pub(super) fn production() -> EnvironmentName {
     EnvironmentName::new("production")
 }
 
-fn rolls(stage: &Stage1, name: &str) -> Option<u64> {
+pub(super) fn rolls(stage: &Stage1, name: &str) -> Option<u64> {
     stage.state.rolling(&EnvironmentName::new(name)).map(|(release, _)| release.number.0)
 }
 
 /// A stage whose production asks for these approvals, with the first release at its gate.
-fn at_the_gate(requirement: Requirement) -> Stage1 {
+pub(super) fn at_the_gate(requirement: Requirement) -> Stage1 {
     let mut stage = Stage1::new();
     stage.plan.pipeline.environments[1].approval = Some(requirement);
     for login in ["edsger", "barbara", "marge"] {
@@ -27,30 +27,30 @@ fn at_the_gate(requirement: Requirement) -> Stage1 {
     stage
 }
 
-fn member(stage: &mut Stage1, login: &str) {
+pub(super) fn member(stage: &mut Stage1, login: &str) {
     let need = Need::TeamMember { team: TeamSlug::new("acme/release-managers"), login: Login::new(login) };
     stage.facts.insert(need, Fact::TeamMember(true));
 }
 
-fn two() -> Requirement {
+pub(super) fn two() -> Requirement {
     Requirement { count: 2, ..managers() }
 }
 
-fn users(logins: &[&str]) -> Requirement {
+pub(super) fn users(logins: &[&str]) -> Requirement {
     Requirement { count: 1, teams: Vec::new(), users: logins.iter().map(|login| Login::new(*login)).collect() }
 }
 
-fn person(login: &str) -> Person {
+pub(super) fn person(login: &str) -> Person {
     Person { login: Some(Login::new(login)), name: login.into(), email: String::new() }
 }
 
-fn commit(n: u64, author: &str, committer: &str, message: &str) -> CommitSnapshot {
+pub(super) fn commit(n: u64, author: &str, committer: &str, message: &str) -> CommitSnapshot {
     let (author, committer) = (person(author), person(committer));
     CommitSnapshot { sha: sha(n), message: message.into(), parents: 1, author, committer }
 }
 
 /// A comment that was written at another time than it is heard.
-fn written(stage: &mut Stage1, by: &str, at: Timestamp, verb: Verb) -> String {
+pub(super) fn written(stage: &mut Stage1, by: &str, at: Timestamp, verb: Verb) -> String {
     stage.next_id += 1;
     let command = PipelineCommand {
         origin: Origin::Comment { pull: PullNumber(1), comment: CommentId(stage.next_id), index: 0 },
@@ -70,29 +70,29 @@ fn written(stage: &mut Stage1, by: &str, at: Timestamp, verb: Verb) -> String {
     }
 }
 
-fn press(stage: &mut Stage1, action: &str, at: u64, by: &str) {
+pub(super) fn press(stage: &mut Stage1, action: &str, at: u64, by: &str) {
     stage.play(Event::ActionRequested { action: action.into(), head_sha: sha(at), by: Login::new(by) });
 }
 
-fn approve(named: &str) -> Verb {
+pub(super) fn approve(named: &str) -> Verb {
     Verb::Approve { environment: production(), sha: Some(named.into()), service: None }
 }
 
-fn deploy(n: u64, environment: &str) -> Verb {
+pub(super) fn deploy(n: u64, environment: &str) -> Verb {
     let environment = EnvironmentName::new(environment);
     Verb::Deploy { what: sha(n).to_string(), environment, service: None, reason: None }
 }
 
-fn lock(environment: &str) -> Verb {
+pub(super) fn lock(environment: &str) -> Verb {
     Verb::Lock { environment: EnvironmentName::new(environment), service: None, lasts: None, reason: None }
 }
 
-fn override_gate(gate: GateName, environment: Option<&str>) -> Verb {
+pub(super) fn override_gate(gate: GateName, environment: Option<&str>) -> Verb {
     let environment = environment.map(EnvironmentName::new);
     Verb::Override { gate, environment, service: None, reason: "fire".into() }
 }
 
-fn met(stage: &Stage1, release: u64, gate: GateName) -> bool {
+pub(super) fn met(stage: &Stage1, release: u64, gate: GateName) -> bool {
     let release = &stage.state.releases[&ReleaseNumber(release)];
     let stage_of = release.stage(&production()).expect("it is for production");
     let judged = gate::conditions(&stage.state, release, stage_of, stage.now);
@@ -280,7 +280,7 @@ fn an_approval_of_the_second_in_which_the_candidate_came_counts() {
 }
 
 /// The first release pauses after its first step in production, and the second one waits behind it.
-fn pauses(requirement: Option<Requirement>, meanwhile: impl FnOnce(&mut Stage1)) -> Stage1 {
+pub(super) fn pauses(requirement: Option<Requirement>, meanwhile: impl FnOnce(&mut Stage1)) -> Stage1 {
     let mut stage = Stage1::new();
     let policy = &mut stage.plan.pipeline.environments[1];
     policy.approval = requirement;
@@ -316,116 +316,4 @@ fn a_rollout_that_pauses_at_a_lock_leaves_the_approval_to_what_waits_behind() {
     });
     assert_eq!(rolls(&stage, "production"), Some(1));
     insta::assert_snapshot!(stage.approve("edsger"), @"✅ edsger approved release 2 (`0000000`) for `production`, 1 of 1. It still waits: It starts when release 1 has ended in `production`. `production` is locked: ada gave no reason. (by `ada`) `/plimsoll unlock production` ends the lock.");
-}
-
-#[test]
-fn an_override_lets_a_rollout_that_pauses_go_on() {
-    let mut stage = pauses(None, |stage| {
-        stage.command("ada", lock("production"));
-    });
-    insta::assert_snapshot!(stage.command("marge", override_gate(GateName::Lock, None)), @"🚨 The gate `lock` of `production` is overridden for release 1 (`0000000`). An issue asks somebody else to review it; until then a check on that commit is red.");
-    let acts: Vec<&Act> = stage.said.acts.iter().rev().take(2).map(|(_, act)| act).collect();
-    assert!(matches!(acts[..], [Act::DispatchWorkflow { .. }, Act::OpenIssue { .. }]), "{acts:?}");
-}
-
-// ---------------------------------------------------------------- overrides
-
-#[test]
-fn an_override_is_refused_where_it_would_pass_by_nothing() {
-    let mut stage = at_the_gate(managers());
-    insta::assert_snapshot!(stage.command("marge", override_gate(GateName::Order, None)), @"⛔ The gate `order` cannot be overridden. Nothing was changed.");
-    insta::assert_snapshot!(stage.command("marge", override_gate(GateName::Lock, None)), @"⛔ Nothing waits at the gate `lock`. Nothing was changed.");
-    insta::assert_snapshot!(stage.command("marge", override_gate(GateName::Approval, Some("staging"))), @"⛔ Nothing waits at the gate `approval`. Nothing was changed.");
-    stage.plan.pipeline.environments[0].approval = Some(managers());
-    stage.merge(8, "ada");
-    insta::assert_snapshot!(stage.command("marge", override_gate(GateName::Approval, None)), @"⛔ More than one environment can be meant: `staging`, `production`. Name it. Nothing was changed.");
-    let named = stage.command("marge", override_gate(GateName::Approval, Some("production")));
-    assert!(named.contains("of `production` is overridden for release 1"), "{named}");
-}
-
-#[test]
-fn an_override_of_the_second_in_which_the_candidate_came_counts() {
-    let mut stage = Stage1::new();
-    stage.now = stage.now.plus(Span(400));
-    stage.merge(7, "ada").run(RunStatus::Succeeded);
-    let (_, waits) = stage.state.candidate(&production()).expect("a candidate");
-    let StagePhase::Waiting { since } = waits.phase else { panic!("it waits") };
-    let second = Timestamp(since.0 - 400);
-    let verb = || override_gate(GateName::Approval, None);
-    insta::assert_snapshot!(written(&mut stage, "marge", Timestamp(second.0 - 1_000), verb()), @"⛔ Release 1 came after this was written. Look at it and override again. Nothing was changed.");
-    assert!(written(&mut stage, "marge", second, verb()).starts_with("🚨"));
-}
-
-#[test]
-fn an_override_passes_by_what_was_seen_and_nothing_newer() {
-    let mut stage = at_the_gate(managers());
-    let locked = stage.now;
-    stage.command("ada", lock("production"));
-    // Of the same millisecond, which is as near as clocks tell.
-    stage.now = locked;
-    stage.command("marge", override_gate(GateName::Lock, None));
-    assert!(met(&stage, 1, GateName::Lock), "what was there is passed by");
-    assert_eq!(rolls(&stage, "production"), None, "the approval is still wanted");
-    stage.command("ada", lock("staging"));
-    stage.command("ada", Verb::Hold { environment: Some(production()), service: None, lasts: None, reason: None });
-    assert!(met(&stage, 1, GateName::Lock), "neither another place nor another kind counts");
-    assert!(!met(&stage, 1, GateName::Hold), "only the one gate was passed by");
-    stage.command("ada", lock("production"));
-    assert!(!met(&stage, 1, GateName::Lock), "this lock was never seen");
-    stage.command("marge", override_gate(GateName::Hold, None));
-    assert!(!met(&stage, 1, GateName::Lock), "an override of another gate tells nothing of it");
-    stage.command("marge", override_gate(GateName::Lock, None));
-    assert!(met(&stage, 1, GateName::Lock));
-}
-
-#[test]
-fn an_override_of_another_release_elsewhere_passes_by_nothing_here() {
-    let mut stage = at_the_gate(managers());
-    stage.command("ada", lock("production"));
-    stage.command("marge", override_gate(GateName::Lock, Some("production")));
-    stage.command("ada", lock("production"));
-    stage.command("ada", lock("staging"));
-    stage.merge(8, "ada");
-    stage.command("marge", override_gate(GateName::Lock, Some("staging")));
-    assert_eq!(rolls(&stage, "staging"), Some(2));
-    assert!(!met(&stage, 1, GateName::Lock));
-}
-
-#[test]
-fn overrides_are_counted_and_each_has_an_issue_of_its_own() {
-    let mut stage = at_the_gate(managers());
-    stage.command("ada", lock("production"));
-    stage.command("marge", override_gate(GateName::Lock, None));
-    stage.command("marge", override_gate(GateName::Approval, None));
-    assert_eq!(stage.state.overrides.iter().map(|known| known.number).collect::<Vec<_>>(), [1, 2]);
-    let keys: Vec<EffectKey> =
-        [1, 2].map(|number| breakglass::issue_key(&stage.state.repo, &stage.state.service, number)).to_vec();
-    let url = Some("https://github.com/acme/shop/issues/5".to_owned());
-    stage.play(Event::EffectEnded { key: keys[1].clone(), ending: Ending::Done { id: Some(5), url: url.clone() } });
-    assert_eq!(stage.state.overrides.iter().map(|known| known.issue.clone()).collect::<Vec<_>>(), [None, url]);
-    let close = |stage: &mut Stage1, key: &EffectKey, by: &str| {
-        stage.play(Event::IssueClosed { key: key.clone(), by: Login::new(by) });
-        let reviewed = stage.state.overrides.iter().map(|known| known.reviewed.clone().map(|(by, _)| by.to_string()));
-        reviewed.collect::<Vec<_>>()
-    };
-    assert_eq!(close(&mut stage, &keys[1], "marge"), [None, None], "not by herself");
-    assert_eq!(close(&mut stage, &keys[1], "linus"), [None, Some("linus".to_owned())]);
-    assert_eq!(close(&mut stage, &keys[1], "grace"), [None, Some("linus".to_owned())], "once is enough");
-}
-
-#[test]
-fn reviewed_overrides_are_forgotten_in_the_end_and_others_never() {
-    let mut stage = at_the_gate(managers());
-    stage.command("marge", override_gate(GateName::Approval, None));
-    let first = stage.state.overrides[0].clone();
-    stage.state.overrides.extend((2..=30).map(|number| Override { number, ..first.clone() }));
-    let numbers = |stage: &Stage1| stage.state.overrides.iter().map(|known| known.number).collect::<Vec<_>>();
-    for number in 2..=21 {
-        press(&mut stage, &format!("reviewed.{number}"), 7, "linus");
-    }
-    assert_eq!(numbers(&stage), (1..=30).collect::<Vec<_>>());
-    for number in 22..=24 {
-        press(&mut stage, &format!("reviewed.{number}"), 7, "linus");
-    }
-    assert_eq!(numbers(&stage), [1].into_iter().chain(5..=30).collect::<Vec<_>>());
 }
