@@ -126,6 +126,31 @@ fn a_way_back_over_several_releases_warns_of_each_and_of_the_targets_own_age() {
 }
 
 #[test]
+fn a_way_back_from_a_merge_that_somebody_asked_for_warns_of_what_the_merge_changed() {
+    let mut stage = Stage1::new();
+    stage.ship(7);
+    let change = Change { irreversible: vec!["migrations/8.sql".into()], ..change(8, "ada") };
+    stage.merge_as(change).run(RunStatus::Succeeded);
+    stage.command("edsger", promote(production()));
+    stage.approve("grace");
+    stage.obey().obey();
+    stage.rollback("grace");
+    let Some((_, Answer::ForNow(said))) = stage.said.answers.last() else { panic!("an answer in words") };
+    assert!(said.ends_with("This does not take everything back: #8 changed `migrations/8.sql`."), "{said}");
+}
+
+#[test]
+fn a_way_back_to_what_has_no_artifact_any_more_says_so() {
+    let mut stage = with(|stage| stage.plan.pipeline.rollback.artifact = Some("api-{sha}".to_owned()));
+    stage.merge(7, "ada").run(RunStatus::Succeeded).run(RunStatus::Succeeded);
+    stage.artifacts = false;
+    stage.command("ada", lock(production(), Some(Span::minutes(5))));
+    stage.merge(8, "ada").run(RunStatus::Succeeded).wait(Span::minutes(5)).obey().obey();
+    assert_eq!(rolls(&stage), Some(2));
+    insta::assert_snapshot!(stage.rollback("grace"), @"⏪ Release 3 takes `production` back to `0000000` (release 1). It starts now; `production` is held until `/plimsoll resume production`. ⚠️ The artifact api-0000000000000000000000000000000000000007 of release 1 is gone.");
+}
+
+#[test]
 fn a_merged_commit_goes_on_though_somebody_asked_for_it_before_its_turn() {
     let mut stage = Stage1::new();
     stage.plan.pipeline.environments.insert(1, environment("qa", Some(managers())));

@@ -42,7 +42,7 @@ pub(super) fn harm(state: &PipelineState, environment: &EnvironmentName, target:
 fn gone_by<'a>(state: &'a PipelineState, release: &'a Release, target: &Live) -> Vec<&'a Change> {
     let place = |release: &Release| content::delivery_of(state, release).unwrap_or(release.number);
     let from = state.releases.get(&target.release).map_or(target.release, place);
-    let between = state.releases.values().filter(|r| r.number > from && r.number < place(release));
+    let between = state.releases.values().filter(|r| r.number > from && r.number <= place(release));
     let mut seen = BTreeSet::new();
     let all = between.chain([release]).flat_map(|r| &r.changes);
     all.filter(|change| seen.insert(change.pull)).collect()
