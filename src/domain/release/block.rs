@@ -65,13 +65,11 @@ pub fn of_automation<'a>(state: &'a PipelineState, environment: &EnvironmentName
     })
 }
 
-/// Ends the automation's hold of an environment; `true`: there was one.
-pub fn release_automation(state: &mut PipelineState, environment: &EnvironmentName) -> bool {
-    let before = state.blocks.len();
+/// Ends the automation's hold of an environment, if there is one.
+pub fn release_automation(state: &mut PipelineState, environment: &EnvironmentName) {
     state.blocks.retain(|b| {
         !(b.kind == BlockKind::Hold && b.owner == Owner::Automation && b.environment.as_ref() == Some(environment))
     });
-    state.blocks.len() < before
 }
 
 /// Ends what has run out.

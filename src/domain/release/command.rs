@@ -11,6 +11,7 @@ use crate::domain::markdown::{code, mention};
 mod approve;
 mod blocks;
 mod deploy;
+mod harm;
 mod plan;
 
 /// How many commands are remembered as obeyed.

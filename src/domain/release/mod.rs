@@ -26,9 +26,17 @@ pub mod verify;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_blocks;
+#[cfg(test)]
+mod tests_commands;
+#[cfg(test)]
 mod tests_found;
 #[cfg(test)]
 mod tests_gates;
+#[cfg(test)]
+mod tests_overrides;
+#[cfg(test)]
+mod tests_people;
 #[cfg(test)]
 mod tests_protection;
 #[cfg(test)]

@@ -106,8 +106,8 @@ fn may_approve(
 ) -> Result<(), String> {
     let named = requirement.users.contains(&command.by);
     let in_team = requirement.teams.iter().any(|team| matches!(facts.team_member(team, &command.by), Some(Ok(true))));
-    let anybody =
-        requirement.teams.is_empty() && requirement.users.is_empty() && command.permission >= Permission::Write;
+    let nobody_named = requirement.teams.is_empty() && requirement.users.is_empty();
+    let anybody = nobody_named && command.permission >= Permission::Write;
     if named || in_team || anybody {
         return Ok(());
     }
@@ -117,10 +117,10 @@ fn may_approve(
         }
         Some(Ok(_)) | Some(Err(_)) | None => None,
     });
+    let who = if nobody_named { "people with write permission".to_owned() } else { who_may(requirement) };
     Err(format!(
-        "{}, only {} may approve {}{}.",
+        "{}, only {who} may approve {}{}.",
         mention(&command.by),
-        who_may(requirement),
         code(environment.as_str()),
         refused.unwrap_or_default()
     ))

@@ -2,14 +2,14 @@
 //!
 //! Knows releases and the plan in force. Must never pass by the gate: what they make waits like any other release.
 
+use super::harm::harm;
 use super::*;
 use crate::domain::facts::Facts;
-use crate::domain::markdown::text;
 use crate::domain::release::advance::{Wish, become_candidate, request};
 use crate::domain::release::block::hold;
 use crate::domain::release::content::is_reachable;
 use crate::domain::release::gate::{block_in_words, conditions, ending_command, resume_command};
-use crate::domain::release::rollback::{Going, abort, begin, default_target, left_behind, safety};
+use crate::domain::release::rollback::{Going, abort, begin, default_target};
 
 pub(super) fn deploy(
     state: &mut PipelineState,
@@ -134,7 +134,9 @@ pub(super) fn promote(
     if written_before(command, live.at) {
         return Err(changed_since(&before.name));
     }
-    let branch_only = !state.releases.get(&live.release).is_some_and(|r| matches!(r.purpose, Purpose::Delivery));
+    // Somebody may have asked for a merged commit where automation would have brought it later.
+    let merged = |release: &Release| content::delivery_of(state, release).is_some();
+    let branch_only = !state.releases.get(&live.release).is_some_and(merged);
     if branch_only && at + 1 == plan.pipeline.environments.len() {
         return Err(format!(
             "Release {} in {} was not made of a merge; only what was merged goes to {}.",
@@ -331,7 +333,7 @@ pub(super) fn roll_back(
         };
         return Err(format!("There is no verified release of {shown} to go back to; {known}."));
     };
-    let warning = harm(state, &environment, now);
+    let warning = harm(state, &environment, &target, now);
     let stop = Stop::RolledBack { by: command.by.clone() };
     let from = abort(state, &environment, &stop, now, said).or_else(|| state.live(&environment).map(|l| l.release));
     let reason = reason
@@ -368,34 +370,4 @@ pub(super) fn roll_back(
 /// The refusal of a command whose author could not know how an environment stands now.
 fn changed_since(environment: &EnvironmentName) -> String {
     format!("{} changed after this was written. Look at it and say it again.", code(environment.as_str()))
-}
-
-/// What going back does not take back of the release that runs, for the person who goes back all the same.
-fn harm(state: &PipelineState, environment: &EnvironmentName, now: Timestamp) -> String {
-    let rolling = state.rolling(environment).map(|(release, _)| release);
-    let live = || state.live(environment).and_then(|live| state.releases.get(&live.release));
-    let runs = rolling.or_else(|| left_behind(state, environment)).or_else(live);
-    let Some((release, stage)) = runs.and_then(|release| Some((release, release.stage(environment)?))) else {
-        return String::new();
-    };
-    let against = safety(state, release, stage, now).against;
-    let irreversible: Vec<String> = release
-        .changes
-        .iter()
-        .filter(|change| !change.irreversible.is_empty())
-        .map(|change| {
-            format!(
-                "#{} changed {}",
-                change.pull,
-                change.irreversible.iter().map(|path| code(path)).collect::<Vec<_>>().join(", ")
-            )
-        })
-        .collect();
-    if against.is_empty() && irreversible.is_empty() {
-        return String::new();
-    }
-    if irreversible.is_empty() {
-        return format!(" ⚠️ {}", text(&against.join(" ")));
-    }
-    format!(" ⚠️ This does not take everything back: {}.", irreversible.join("; "))
 }

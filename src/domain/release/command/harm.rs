@@ -1,0 +1,54 @@
+//! What going back leaves as it is, for the person who goes back all the same.
+//!
+//! Knows what a rollback takes away and what it goes back to. Must never keep anybody from going back.
+
+use super::*;
+use crate::domain::markdown::text;
+use crate::domain::release::rollback::{left_behind, safety};
+use std::collections::BTreeSet;
+
+/// What going back to the target does not take back of the release that runs; empty: nothing is known of.
+pub(super) fn harm(state: &PipelineState, environment: &EnvironmentName, target: &Live, now: Timestamp) -> String {
+    let rolling = state.rolling(environment).map(|(release, _)| release);
+    let live = || state.live(environment).and_then(|live| state.releases.get(&live.release));
+    let runs = rolling.or_else(|| left_behind(state, environment)).or_else(live);
+    let Some((release, stage)) = runs.and_then(|release| Some((release, release.stage(environment)?))) else {
+        return String::new();
+    };
+    let irreversible: Vec<String> = gone_by(state, release, target)
+        .into_iter()
+        .filter(|change| !change.irreversible.is_empty())
+        .map(|change| {
+            let paths: Vec<String> = change.irreversible.iter().map(|path| code(path)).collect();
+            format!("#{} changed {}", change.pull, paths.join(", "))
+        })
+        .collect();
+    if !irreversible.is_empty() {
+        return format!(" ⚠️ This does not take everything back: {}.", irreversible.join("; "));
+    }
+    let judged = safety(state, release, stage, now);
+    // It was judged for what is live; an earlier target has an age of its own.
+    let against = match judged.target {
+        Some(live) if live.release == target.release => judged.against,
+        Some(_) | None => too_long_ago(release, target, now).into_iter().collect(),
+    };
+    if against.is_empty() {
+        return String::new();
+    }
+    format!(" ⚠️ {}", text(&against.join(" ")))
+}
+
+/// The changes between the target of a rollback and the release that runs, each once: all of them go.
+fn gone_by<'a>(state: &'a PipelineState, release: &'a Release, target: &Live) -> Vec<&'a Change> {
+    let place = |release: &Release| content::delivery_of(state, release).unwrap_or(release.number);
+    let from = state.releases.get(&target.release).map_or(target.release, place);
+    let between = state.releases.values().filter(|r| r.number > from && r.number <= place(release));
+    let mut seen = BTreeSet::new();
+    let all = between.chain([release]).flat_map(|r| &r.changes);
+    all.filter(|change| seen.insert(change.pull)).collect()
+}
+
+fn too_long_ago(release: &Release, target: &Live, now: Timestamp) -> Option<String> {
+    let within = release.plan.pipeline.rollback.within?;
+    (target.at.plus(within) <= now).then(|| format!("Release {} went live more than {within} ago.", target.release))
+}
