@@ -26,6 +26,8 @@ pub mod verify;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_ends;
+#[cfg(test)]
 mod tests_found;
 #[cfg(test)]
 mod tests_gates;
@@ -33,6 +35,14 @@ mod tests_gates;
 mod tests_protection;
 #[cfg(test)]
 mod tests_rollouts;
+#[cfg(test)]
+mod tests_trials;
+#[cfg(test)]
+mod tests_turns;
+#[cfg(test)]
+mod tests_verify;
+#[cfg(test)]
+mod tests_ways;
 
 /// How many ended releases a pipeline remembers besides those that are live, good, waiting or rolling out.
 const ENDED_KEPT: usize = 20;
