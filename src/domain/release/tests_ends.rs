@@ -358,3 +358,56 @@ fn checks_beside_a_decision_are_looked_up_again_while_one_is_pending() {
         assert_eq!(turn::unknown(&stage.state, at.plus(Span::minutes(10))).count(), usize::from(again));
     }
 }
+
+#[test]
+fn a_run_that_asks_before_its_dispatch_is_answered_passes_once_it_is_known() {
+    let mut stage = with(|_| {});
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey();
+    let dispatch = stage.said.acts.last().cloned().expect("a dispatch");
+    asks(&mut stage, 900, 99, "production");
+    assert_eq!(words(&stage), []);
+    stage.play(Event::EffectEnded { key: dispatch.0, ending: Ending::Done { id: Some(900), url: None } });
+    assert_eq!(
+        words(&stage).first().map(|(run, state, _)| (*run, *state)),
+        Some((900, Some(ProtectionState::Approved)))
+    );
+}
+
+#[test]
+fn a_run_that_reported_success_and_then_fails_has_failed() {
+    let mut stage = with(|production| production.bake = Span::minutes(10));
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
+    let report = report(&stage, ReportState::Success);
+    let run = report.run.0;
+    let shown = run_snapshot(run, RunStatus::InProgress, report.key.as_str());
+    stage.facts.insert(Need::Run { run: report.run }, Fact::Run(shown));
+    stage.play(Event::Reported { report: Box::new(report) });
+    stage.play(Event::RunChanged { run: run_snapshot(run + 1, RunStatus::Failed, "") });
+    assert!(stage.status().contains("is baking"), "another run: {}", stage.status());
+    stage.play(Event::RunChanged { run: run_snapshot(run, RunStatus::Failed, "") });
+    assert_eq!(why_failed(&stage, 1).as_deref(), Some("the workflow run failed"));
+}
+
+#[test]
+fn a_bake_ends_at_its_time_and_without_one_nothing_bakes() {
+    let mut stage = with(|production| production.bake = Span::minutes(10));
+    through(&mut stage, 7);
+    let until = advance::wake_at(&stage.state, stage.now).expect("a wake");
+    look_at(&mut stage, until.minus(Span(1)));
+    assert_eq!(stage.live("production"), None);
+    look_at(&mut stage, until);
+    assert_eq!(stage.live("production"), Some(1));
+    let baked = stage.said.notes.iter().filter(|note| note.contains("bakes"));
+    assert_eq!(baked.collect::<Vec<_>>(), ["release 1 bakes in production for 10 min"]);
+}
+
+#[test]
+fn a_revert_of_one_of_several_changes_is_named_after_it() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").run(RunStatus::Succeeded);
+    stage.merge(8, "ada").run(RunStatus::Succeeded);
+    stage.approve("grace");
+    stage.run(RunStatus::Failed);
+    let (_, act) = stage.said.acts.last().expect("a revert");
+    assert!(matches!(act, Act::RevertPull { title, .. } if title == "Revert \"Change 8\""), "{act:?}");
+}

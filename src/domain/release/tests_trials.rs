@@ -5,7 +5,7 @@ use super::tests_verify::{NOW, http, smoke, verification};
 use super::verify::*;
 use super::*;
 use crate::domain::effect::Ending;
-use crate::domain::facts::{Absence, Fact, Facts, RunStatus};
+use crate::domain::facts::{Absence, Fact, Facts, Need, RunStatus};
 use crate::domain::policy::{Probe, Verification};
 
 fn trying(standing: TrialStanding) -> Asked {
@@ -142,4 +142,14 @@ fn the_clock_calls_when_the_next_question_is_due() {
     assert_eq!(after(smoke(), seen(10, trying(TrialStanding::Running { run: RunId(5) }))), Some(20));
     assert_eq!(after(smoke(), seen(10, trying(TrialStanding::Ended))), Some(20));
     assert_eq!(after(smoke(), Asked { successes: 2, ..seen(10, trying(TrialStanding::Ended)) }), None);
+}
+
+#[test]
+fn a_run_of_a_verification_is_asked_about_no_more_often_than_the_policy_says() {
+    let (commit, key) = (sha(7), EffectKey::new("step-1"));
+    let place = Place { sha: &commit, key: &key, started_at: NOW };
+    let asked = [Asked { at: Some(NOW), ..trying(TrialStanding::Running { run: RunId(5) }) }];
+    let wanted = |wait| needs(&[verification(smoke())], &asked, &place, NOW.plus(wait));
+    assert_eq!(wanted(Span(29_999)), []);
+    assert_eq!(wanted(Span(30_000)), [Need::Run { run: RunId(5) }]);
 }

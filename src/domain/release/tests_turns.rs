@@ -30,7 +30,11 @@ fn pulls(stage: &Stage1, release: u64) -> Vec<u64> {
 }
 
 fn look(stage: &mut Stage1) {
-    stage.play(Event::Look { because: "the clock called".into() });
+    stage.play(called());
+}
+
+fn called() -> Event {
+    Event::Look { because: "the clock called".into() }
 }
 
 fn says(text: &str) -> Reading {
@@ -203,6 +207,9 @@ fn a_merge_that_is_not_placed_is_asked_about_after_twice_as_long_each_time() {
     while let Some(unplaced) = stage.state.unplaced.first() {
         let at = unplaced.ask_at;
         waited.push(at.since(asked_at).0 / 60_000);
+        let place = content::reachability(&sha(7), &stage.plan);
+        let wants = |now| turn::needs(&stage.state, &called(), &stage.facts, now).contains(&place);
+        assert_eq!((wants(at.minus(Span(1))), wants(at)), (false, true));
         stage.now = at.minus(Span(1));
         look(&mut stage);
         assert_eq!(stage.state.unplaced.first().map(|unplaced| unplaced.ask_at), Some(at), "not before its time");
@@ -245,4 +252,40 @@ fn a_merge_heard_of_late_belongs_to_no_release_that_failed() {
     through(&mut stage, 8);
     stage.merge(9, "ada").merge(7, "ada");
     assert_eq!((pulls(&stage, 1), pulls(&stage, 2)), (vec![8, 7], vec![9]), "what is live brought it");
+}
+
+// ---------------------------------------------------------------- reviews
+
+#[test]
+fn an_override_is_reviewed_by_its_own_button_and_its_own_issue() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").run(RunStatus::Succeeded);
+    let of = |number: u64, commit: u64| Override {
+        number,
+        gate: crate::domain::policy::GateName::Window,
+        environment: production(),
+        release: ReleaseNumber(1),
+        sha: sha(commit),
+        by: Login::new("linus"),
+        reason: "The shop is down.".into(),
+        at: Timestamp(0),
+        issue: None,
+        reviewed: None,
+    };
+    stage.state.overrides = vec![of(1, 7), of(2, 6), of(3, 6)];
+    let reviewed = |stage: &Stage1| stage.state.overrides.iter().map(|o| o.reviewed.is_some()).collect::<Vec<_>>();
+    press(&mut stage, "reviewed.1", 6, "grace");
+    assert_eq!(reviewed(&stage), [false, false, false], "another commit's check run");
+    press(&mut stage, "reviewed.2", 6, "grace");
+    assert_eq!(reviewed(&stage), [false, true, false]);
+    let closed = |number| {
+        let key = breakglass::issue_key(&stage.state.repo, &stage.state.service, number);
+        Event::IssueClosed { key, by: Login::new("tove") }
+    };
+    let (ours, other) = (closed(3), closed(4));
+    assert_eq!(turn::needs(&stage.state, &other, &stage.facts, stage.now), []);
+    stage.play(other);
+    assert_eq!(reviewed(&stage), [false, true, false]);
+    stage.play(ours);
+    assert_eq!(reviewed(&stage), [false, true, true]);
 }

@@ -164,12 +164,12 @@ fn every_sample_of_every_series_must_keep_the_bound() {
     Inconclusive: it is not on the operator's list
     Inconclusive: the answer holds no samples
     "#);
-    insta::assert_snapshot!(table(&prometheus(Demand::Above(1.0)), &readings[..4]), @r"
-    Failure: 0.9 is not above 1
+    insta::assert_snapshot!(table(&prometheus(Demand::Above(1.0)), &readings[1..4]), @r"
     Failure: 0.9 is not above 1
     Success: every sample is above 1
     Success: every sample is above 1
     ");
+    assert_eq!(says(&prometheus(Demand::Above(1.0)), &[&samples("", &[1.0])]), "Failure: 1 is not above 1");
 }
 
 #[test]
@@ -264,6 +264,9 @@ fn heard_of(fact: Fact) -> String {
     assert_eq!(look(&policies, &mut asked, &place, &facts, NOW), []);
     assert!(needs(&policies, &asked, &place, NOW.plus(Span::seconds(29))).is_empty(), "it was asked just now");
     assert_eq!(needs(&policies, &asked, &place, NOW.plus(Span::seconds(30))), wanted);
+    let before = asked.clone();
+    look(&policies, &mut asked, &place, &facts, NOW.plus(Span::seconds(29)));
+    assert_eq!(asked, before, "what others asked meanwhile does not count");
     let heard = asked[0].heard.as_ref().expect("an answer");
     format!("{:?}: {}", heard.outcome, heard.says)
 }
@@ -328,7 +331,7 @@ fn good_answers_count_in_a_row_and_bad_ones_in_all() {
         let asked = after(&policy, &heard);
         let policies = std::slice::from_ref(&policy);
         assert_eq!(
-            (verdict(policies, &[asked.clone()]), asked.successes, asked.failures),
+            (verdict(policies, std::slice::from_ref(&asked)), asked.successes, asked.failures),
             (verdict_of, successes, failures)
         );
     }
@@ -367,6 +370,8 @@ fn a_turn_asks_at_most_six_questions_outside_github_and_the_rest_in_the_next() {
     let not_worse = prometheus(Demand::NotWorse { worse: Worse::Higher, by: 0.1, at_least: 0.5 });
     let (commit, key) = (sha(7), EffectKey::new("step-1"));
     let place = Place { sha: &commit, key: &key, started_at: NOW.minus(Span::minutes(1)) };
+    let seen = [Asked { at: Some(NOW.minus(Span(29_999))), ..Asked::nothing() }];
+    assert_eq!(needs(&[verification(http(None, None))], &seen, &place, NOW), [], "it was asked just now");
     let asked_for = |probes: &[Probe]| {
         let policies: Vec<Verification> = probes.iter().cloned().map(verification).collect();
         needs(&policies, &vec![Asked::nothing(); probes.len()], &place, NOW).len()

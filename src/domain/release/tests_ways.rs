@@ -5,7 +5,7 @@ use super::*;
 use crate::domain::chatops::Verb;
 use crate::domain::event::{Event, Reverted};
 use crate::domain::facts::{Fact, Need, PullSnapshot, RunStatus};
-use crate::domain::policy::{Band, OnFailure};
+use crate::domain::policy::{Band, OnFailure, Portion, Supersede, Window};
 
 fn production() -> EnvironmentName {
     EnvironmentName::new("production")
@@ -272,4 +272,111 @@ fn what_proved_bad_is_no_place_to_go_back_to() {
     stage.rollback("ada");
     stage.run(RunStatus::Succeeded);
     assert_eq!((good(&stage), stage.live("production")), (vec![1, 2, 3], Some(3)));
+}
+
+#[test]
+fn a_request_of_a_delivery_brings_what_the_delivery_brings_also_what_was_reverted() {
+    let mut stage = with(|_| {});
+    stage.merge(7, "ada").run(RunStatus::Succeeded);
+    deploy(&mut stage, 7, "production");
+    let asked = release(&stage, 2);
+    let brought = content::changes(&stage.state, asked, &production());
+    assert_eq!(brought.iter().map(|change| change.pull.0).collect::<Vec<_>>(), [7]);
+    stage.state.reverted.insert(PullNumber(7), PullNumber(9));
+    assert_eq!(content::taken_back(&stage.state, release(&stage, 2), &production()), None, "somebody wants it so");
+    let delivery = content::taken_back(&stage.state, release(&stage, 1), &production());
+    assert_eq!(delivery, Some((PullNumber(7), PullNumber(9))));
+}
+
+#[test]
+fn a_hundred_reverts_are_remembered_the_newest() {
+    let mut stage = Stage1::new();
+    stage.merge(700, "ada");
+    stage.state.reverted = (1..=99).map(|n| (PullNumber(n), PullNumber(n + 500))).collect();
+    stage.merge_as(reverting(701, Reverted::Pull(PullNumber(700))));
+    assert_eq!((stage.state.reverted.len(), stage.state.reverted.keys().next()), (100, Some(&PullNumber(1))));
+    stage.merge_as(reverting(702, Reverted::Pull(PullNumber(701))));
+    assert_eq!((stage.state.reverted.len(), stage.state.reverted.keys().next()), (100, Some(&PullNumber(2))));
+}
+
+/// Release 1 on its way through staging, while somebody takes a commit to production before it.
+fn overtaken(commit: u64, by_then: Option<RunStatus>) -> (Stage1, RunSnapshot) {
+    let mut stage = with(|_| {});
+    stage.merge(7, "ada").obey().obey();
+    let run = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
+    stage.merge(8, "ada");
+    deploy(&mut stage, commit, "production");
+    stage.obey().obey();
+    if let Some(status) = by_then {
+        stage.end(status);
+    }
+    (stage, run)
+}
+
+#[test]
+fn a_delivery_gives_way_only_to_what_is_newer_than_itself() {
+    for by_then in [None, Some(RunStatus::Succeeded)] {
+        let (mut stage, run) = overtaken(8, by_then);
+        stage.play(Event::RunChanged { run });
+        assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(2) }, "{by_then:?}");
+        let (mut stage, run) = overtaken(7, by_then);
+        stage.play(Event::RunChanged { run });
+        let standing = phase(&stage, 1, "production");
+        assert!(matches!(standing, StagePhase::Waiting { .. } | StagePhase::Rolling(_)), "{by_then:?}: {standing:?}");
+    }
+}
+
+#[test]
+fn a_delivery_takes_no_rollbacks_place() {
+    let mut stage = with(|_| {});
+    through(&mut stage, 6);
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey();
+    stage.rollback("ada");
+    assert!(matches!(phase(&stage, 3, "production"), StagePhase::Waiting { .. }));
+    stage.merge(8, "ada").run(RunStatus::Succeeded);
+    assert!(matches!(phase(&stage, 3, "production"), StagePhase::Waiting { .. }));
+    assert!(matches!(phase(&stage, 4, "production"), StagePhase::Waiting { .. }));
+}
+
+#[test]
+fn where_newer_releases_abort_older_ones_they_bring_their_changes_and_spare_rollbacks() {
+    let mut stage = with(|production| production.supersede = Supersede::Abort);
+    through(&mut stage, 6);
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
+    stage.merge(8, "ada").run(RunStatus::Succeeded);
+    assert_eq!(pulls(&stage, 3), [7, 8]);
+    assert_eq!(phase(&stage, 2, "production"), StagePhase::Superseded { by: ReleaseNumber(3) });
+    stage.obey().obey();
+    stage.rollback("ada");
+    stage.obey().obey();
+    stage.resume("ada");
+    stage.merge(9, "ada").run(RunStatus::Succeeded);
+    assert_eq!(stage.state.rolling(&production()).map(|(release, _)| release.number.0), Some(4));
+}
+
+#[test]
+fn what_pauses_and_was_not_reverted_does_not_give_way() {
+    let mut stage = with(|production| production.rollout = vec![Portion::Percent(25), Portion::ALL]);
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
+    let run = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
+    let closed = Window { days: [false; 7], from: 0, to: 1, zone: "UTC".into(), text: "never".into() };
+    stage.state.stage_mut(ReleaseNumber(1), &production()).expect("a stage").policy.windows = vec![closed];
+    stage.play(Event::RunChanged { run });
+    stage.merge(8, "ada").run(RunStatus::Succeeded);
+    assert_eq!(stage.state.rolling(&production()).map(|(release, _)| release.number.0), Some(1));
+    assert!(matches!(phase(&stage, 2, "production"), StagePhase::Waiting { .. }));
+}
+
+#[test]
+fn what_was_known_of_a_way_back_is_forgotten_when_something_else_is_live() {
+    let mut stage = with(|_| {});
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
+    let run = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
+    stage.merge(8, "ada").run(RunStatus::Succeeded);
+    let known = Known { at: stage.now, checks: None, artifact: Some(true), target: None };
+    stage.state.stage_mut(ReleaseNumber(2), &production()).expect("a stage").known = Some(known);
+    stage.play(Event::RunChanged { run });
+    assert_eq!(stage.live("production"), Some(1));
+    assert_eq!(release(&stage, 2).stages[1].known, None);
+    assert!(!stage.said.notes.iter().any(|note| note.contains("its culprit was reverted")));
 }
