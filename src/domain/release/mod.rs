@@ -42,6 +42,8 @@ mod tests_turns;
 #[cfg(test)]
 mod tests_verify;
 #[cfg(test)]
+mod tests_waits;
+#[cfg(test)]
 mod tests_ways;
 
 /// How many ended releases a pipeline remembers besides those that are live, good, waiting or rolling out.
