@@ -30,6 +30,8 @@ mod tests_blocks;
 #[cfg(test)]
 mod tests_commands;
 #[cfg(test)]
+mod tests_ends;
+#[cfg(test)]
 mod tests_found;
 #[cfg(test)]
 mod tests_gates;
@@ -41,6 +43,16 @@ mod tests_people;
 mod tests_protection;
 #[cfg(test)]
 mod tests_rollouts;
+#[cfg(test)]
+mod tests_trials;
+#[cfg(test)]
+mod tests_turns;
+#[cfg(test)]
+mod tests_verify;
+#[cfg(test)]
+mod tests_waits;
+#[cfg(test)]
+mod tests_ways;
 
 /// How many ended releases a pipeline remembers besides those that are live, good, waiting or rolling out.
 const ENDED_KEPT: usize = 20;
