@@ -150,25 +150,6 @@ pub enum Sabotage {
     SelfReview,
 }
 
-impl Sabotage {
-    pub const ALL: [Self; 14] = [
-        Self::NoProbe,
-        Self::NoSettle,
-        Self::NoMark,
-        Self::NoWake,
-        Self::NoSweep,
-        Self::AnybodyApproves,
-        Self::NoHold,
-        Self::NoShow,
-        Self::LaterStepsFree,
-        Self::NoExpiry,
-        Self::VerifyPasses,
-        Self::RevertIgnored,
-        Self::ReportUnchecked,
-        Self::SelfReview,
-    ];
-}
-
 /// A rule that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
