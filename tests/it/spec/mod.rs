@@ -250,8 +250,8 @@ impl Town {
     fn delivered(&self, event: &str, action: &str) -> serde_json::Value {
         self.github.with(|model, _| {
             let of = |payload: &serde_json::Value| payload["action"] == action;
-            let deliveries = model.deliveries.values().map(|d| &d.event);
-            let found = deliveries.filter(|one| one.event == event && of(&one.payload)).next_back();
+            let mut deliveries = model.deliveries.values().map(|d| &d.event);
+            let found = deliveries.rfind(|one| one.event == event && of(&one.payload));
             (*found.expect("such a delivery").payload).clone()
         })
     }

@@ -193,7 +193,7 @@ async fn a_newer_release_waits_for_one_that_is_being_rolled_out() {
         town.github.with(|model, now| model.finish_run(run, "success", "", now));
     }
     let run = running(&town, &newer).await;
-    assert_eq!(town.succeeded("production"), [older.clone()]);
+    assert_eq!(town.succeeded("production"), std::slice::from_ref(&older));
     for run in [run, 0] {
         let run = if run > 0 { run } else { running(&town, &newer).await };
         town.github.with(|model, now| model.finish_run(run, "success", "", now));
@@ -238,7 +238,7 @@ async fn a_release_brings_no_more_than_the_policy_allows_and_the_status_says_why
     assert!(town.card(&newer).contains("the policy's `max_changes`"), "{}", town.card(&newer));
     town.command(first, "grace", "/plimsoll approve production").await;
     town.quiet().await;
-    assert_eq!(town.succeeded("production"), [older.clone()]);
+    assert_eq!(town.succeeded("production"), std::slice::from_ref(&older));
     town.command(second, "grace", "/plimsoll approve production").await;
     town.quiet().await;
     assert_eq!(town.succeeded("production"), [older, newer]);
