@@ -252,7 +252,11 @@ fn reverts(model: &Model, pull: u64) -> Vec<u64> {
     body.lines().filter_map(read).collect()
 }
 
-/// Whether a release brings what takes one of these pull requests back.
+/// Whether a release brings what takes one of these pull requests back, and not what takes that back again.
 fn brings_revert(scene: &Scene, changes: &[&Change], of: impl Fn(u64) -> bool) -> bool {
-    changes.iter().any(|change| reverts(&scene.model, change.pull.0).into_iter().any(&of))
+    let again = |pull: u64| changes.iter().any(|other| reverts(&scene.model, other.pull.0).contains(&pull));
+    changes
+        .iter()
+        .filter(|change| !again(change.pull.0))
+        .any(|change| reverts(&scene.model, change.pull.0).into_iter().any(&of))
 }

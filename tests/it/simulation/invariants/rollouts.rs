@@ -240,7 +240,13 @@ fn undoes_nothing(scene: &mut Scene, landing: &Landing, release: &Release, state
     if gave_way || mends(scene, landing, release, failed, state) {
         return;
     }
-    if !somebody_goes_on(scene, state, &landing.environment, seconds(forward.at).0) {
+    // A cancelled one was held when somebody cancelled it, which can be before its dispatch came to GitHub.
+    let cancelled = failed.filter(|failed| {
+        let phase = failed.stage(&landing.environment).map(|stage| &stage.phase);
+        matches!(phase, Some(StagePhase::Cancelled { .. }))
+    });
+    let since = cancelled.map_or(forward.at, |failed| failed.created_at.0.min(forward.at));
+    if !somebody_goes_on(scene, state, &landing.environment, seconds(since).0) {
         let story = format!("{landing:?} starts after {last:?}, and nobody resumed");
         scene.broke(PEOPLE_END_HOLDS, story);
     }
@@ -301,8 +307,9 @@ fn nothing_is_replaced(scene: &mut Scene, turned: &Turned<'_>) {
         let Some((newer, theirs)) = newer else { continue };
         let allowed = theirs.policy.supersede == Supersede::Abort;
         // What the newer one reverts could never go on.
+        let carried = brought(scene, turned.before, release, &stage.policy.name);
         let mends = brings_revert(scene, &brought(scene, turned.after, newer, &stage.policy.name), |pull| {
-            release.changes.iter().any(|change| change.pull.0 == pull)
+            carried.iter().any(|change| change.pull.0 == pull)
         });
         let blocks: Vec<_> = turned.before.blocks.iter().filter(|b| turned.after.blocks.contains(b)).collect();
         let kept = gates::reasons(scene, turned.after, &blocks, newer, theirs, turned.at);
