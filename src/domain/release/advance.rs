@@ -218,6 +218,7 @@ pub fn succeed(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut Sa
             environment.live = Some(Live { release: to, sha: sha.clone(), at: now });
         }
     }
+    pass_over(state, at, now, said);
     // What others would go back to is another one now.
     for release in state.releases.values_mut() {
         for stage in release.stages.iter_mut().filter(|stage| stage.policy.name == at.environment) {
@@ -230,6 +231,34 @@ pub fn succeed(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut Sa
     said.tell(asked.as_ref(), || {
         format!("✅ Release {} (`{}`) is live in {}.", at.release, sha.short(), at.environment)
     });
+}
+
+/// Deliveries that wait behind what somebody asked for and brought here: of the same commit, they are through here; older
+/// ones are part of it.
+fn pass_over(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut Said) {
+    let requested = |release: &&Release| matches!(release.purpose, Purpose::Requested { .. });
+    let Some(release) = state.releases.get(&at.release).filter(requested) else { return };
+    let Some(place) = content::delivery_of(state, release) else { return };
+    let waiting = state.waiting(&at.environment).into_iter().filter(|(r, _)| matches!(r.purpose, Purpose::Delivery));
+    let waiting: Vec<ReleaseNumber> = waiting.map(|(r, _)| r.number).filter(|number| *number <= place).collect();
+    for number in waiting {
+        if number < place {
+            supersede(state, number, &at.environment, at.release, now, said);
+            continue;
+        }
+        if let Some(stage) = state.stage_mut(number, &at.environment) {
+            stage.phase = StagePhase::Succeeded { at: now };
+            stage.conditions.clear();
+        }
+        said.notes.push(format!("release {number} is in {} already, by release {}", at.environment, at.release));
+        let next = state
+            .releases
+            .get(&number)
+            .and_then(|release| release.stages.iter().skip_while(|stage| stage.policy.name != at.environment).nth(1));
+        if let Some(name) = next.map(|stage| stage.policy.name.clone()) {
+            become_candidate(state, number, &name, now, said);
+        }
+    }
 }
 
 /// Starts whatever may start now, environment by environment, and writes down what is in the way of the rest.
@@ -271,8 +300,10 @@ fn give_way(state: &mut PipelineState, name: &EnvironmentName, now: Timestamp, s
     let mended = paused
         && content::taken_back(state, rolling, name).is_some()
         && content::taken_back(state, newer, name).is_none();
-    let wanted = matches!(newer.purpose, Purpose::Delivery) && (mended || stage.policy.supersede == Supersede::Abort);
-    if !wanted || newer.number < rolling.number {
+    let aborts = matches!(newer.purpose, Purpose::Delivery)
+        && newer.number > rolling.number
+        && stage.policy.supersede == Supersede::Abort;
+    if !(mended || aborts) {
         return;
     }
     let judged = conditions(state, newer, stage, now);

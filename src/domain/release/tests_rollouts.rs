@@ -408,3 +408,17 @@ fn what_somebody_asks_for_goes_first_and_deliveries_follow() {
     assert_eq!(stage.live("production"), Some(2));
     assert!(stage.approve("grace").contains("release 1"), "{}", stage.status());
 }
+
+#[test]
+fn a_delivery_whose_commit_somebody_brought_there_is_through_and_goes_on() {
+    let mut stage = with(|_| {});
+    stage.plan.pipeline.environments[0].approval = Some(managers());
+    stage.merge(7, "ada");
+    let staging = EnvironmentName::new("staging");
+    let deploy = Verb::Deploy { what: sha(7).to_string(), environment: staging.clone(), service: None, reason: None };
+    stage.command("linus", deploy);
+    let approve = Verb::Approve { environment: staging, sha: None, service: None };
+    assert!(stage.command("grace", approve).contains("release 2"));
+    stage.run(RunStatus::Succeeded).run(RunStatus::Succeeded);
+    assert_eq!((stage.live("staging"), stage.live("production")), (Some(2), Some(1)), "{}", stage.status());
+}

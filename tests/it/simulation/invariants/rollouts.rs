@@ -308,9 +308,11 @@ fn nothing_is_replaced(scene: &mut Scene, turned: &Turned<'_>) {
         let allowed = theirs.policy.supersede == Supersede::Abort;
         // What the newer one reverts could never go on.
         let carried = brought(scene, turned.before, release, &stage.policy.name);
-        let mends = brings_revert(scene, &brought(scene, turned.after, newer, &stage.policy.name), |pull| {
-            carried.iter().any(|change| change.pull.0 == pull)
-        });
+        // What was reverted meanwhile could never go on.
+        let known = || turned.after.releases.values().flat_map(|release| &release.changes);
+        let mends = known()
+            .flat_map(|change| reverts(&scene.model, change.pull.0))
+            .any(|pull| carried.iter().any(|change| change.pull.0 == pull));
         let blocks: Vec<_> = turned.before.blocks.iter().filter(|b| turned.after.blocks.contains(b)).collect();
         let kept = gates::reasons(scene, turned.after, &blocks, newer, theirs, turned.at);
         if !(allowed || mends) || !kept.is_empty() {
