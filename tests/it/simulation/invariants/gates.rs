@@ -85,6 +85,10 @@ pub fn reasons(
 ) -> Vec<(GateName, String)> {
     let name = &stage.policy.name;
     let mut found = Vec::new();
+    let overridden = |gate: GateName| {
+        let mine = state.overrides.iter().filter(|one| one.gate == gate && one.release == release.number);
+        mine.filter(|one| one.environment == *name).map(|one| one.at).max()
+    };
     for block in blocks {
         let gate = match block.kind {
             BlockKind::Lock => GateName::Lock,
@@ -95,11 +99,16 @@ pub fn reasons(
         let mends = block.culprit.is_some_and(|culprit| {
             brings_revert(scene, &brought(scene, state, release, name), |pull| pull == culprit.0)
         });
-        if means(block.environment.as_ref(), name) && !over && !mends {
+        // What came after the override was not what its author saw.
+        let passed = overridden(gate).is_some_and(|at| block.since <= at);
+        if means(block.environment.as_ref(), name) && !over && !mends && !passed {
             found.push((gate, format!("{block:?}")));
         }
     }
-    if !stage.policy.windows.is_empty() && !stage.policy.windows.iter().any(|window| is_open(window, now)) {
+    if overridden(GateName::Window).is_none()
+        && !stage.policy.windows.is_empty()
+        && !stage.policy.windows.iter().any(|window| is_open(window, now))
+    {
         found.push((GateName::Window, "it is outside the windows".to_owned()));
     }
     let band = band(scene, state, release, name);
@@ -107,14 +116,9 @@ pub fn reasons(
         let passes = freeze.pass.zip(band).is_some_and(|(pass, band)| band <= pass);
         freeze.from <= now && now < freeze.to && !passes
     });
-    if let Some(freeze) = frozen {
+    if let Some(freeze) = frozen.filter(|_| overridden(GateName::Freeze).is_none()) {
         found.push((GateName::Freeze, format!("{freeze:?}, and the band is {band:?}")));
     }
-    let overridden = |gate: GateName| {
-        let mut all = state.overrides.iter();
-        all.any(|one| one.gate == gate && one.release == release.number && one.environment == *name)
-    };
-    found.retain(|(gate, _)| !overridden(*gate));
     found
 }
 
