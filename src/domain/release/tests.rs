@@ -232,6 +232,23 @@ fn commit(sha: &Sha, author: &str) -> CommitSnapshot {
     CommitSnapshot { sha: sha.clone(), message: "Change".into(), parents: 1, author: person.clone(), committer: person }
 }
 
+pub(super) fn production() -> EnvironmentName {
+    EnvironmentName::new("production")
+}
+
+/// A stage whose production asks nobody.
+pub(super) fn unasked(change: impl FnOnce(&mut EnvironmentPolicy)) -> Stage1 {
+    let mut stage = Stage1::new();
+    stage.plan.pipeline.environments[1].approval = None;
+    change(&mut stage.plan.pipeline.environments[1]);
+    stage
+}
+
+/// A release through both environments that nobody has to approve.
+pub(super) fn through(stage: &mut Stage1, pull: u64) {
+    stage.merge(pull, "ada").run(RunStatus::Succeeded).run(RunStatus::Succeeded);
+}
+
 /// Commits are numbered; a higher number is later on the one branch.
 fn comparison(base: &str, head: &str) -> Fact {
     let standing = if head == "main" || head > base {

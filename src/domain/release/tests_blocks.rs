@@ -7,10 +7,6 @@ use crate::domain::event::{Event, PipelineCommand, Signal};
 use crate::domain::facts::*;
 use crate::domain::policy::{Band, Raise};
 
-pub(super) fn production() -> EnvironmentName {
-    EnvironmentName::new("production")
-}
-
 pub(super) fn staging() -> EnvironmentName {
     EnvironmentName::new("staging")
 }

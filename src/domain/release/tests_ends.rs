@@ -9,23 +9,6 @@ use crate::domain::event::{Event, Report, ReportState};
 use crate::domain::facts::{Absence, Fact, Need, RunStatus};
 use crate::domain::policy::{OnFailure, Portion, Probe};
 
-fn production() -> EnvironmentName {
-    EnvironmentName::new("production")
-}
-
-/// A stage whose production asks nobody.
-fn with(change: impl FnOnce(&mut EnvironmentPolicy)) -> Stage1 {
-    let mut stage = Stage1::new();
-    stage.plan.pipeline.environments[1].approval = None;
-    change(&mut stage.plan.pipeline.environments[1]);
-    stage
-}
-
-/// A release through both environments that nobody has to approve.
-fn through(stage: &mut Stage1, pull: u64) {
-    stage.merge(pull, "ada").run(RunStatus::Succeeded).run(RunStatus::Succeeded);
-}
-
 fn phase(stage: &Stage1, number: u64) -> StagePhase {
     stage.state.releases[&ReleaseNumber(number)].stage(&production()).expect("a stage").phase.clone()
 }
@@ -58,7 +41,7 @@ fn runs_since(stage: &Stage1) -> Timestamp {
 
 #[test]
 fn only_production_is_a_production_environment() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     through(&mut stage, 7);
     let production = stage.said.acts.iter().filter_map(|(_, act)| match act {
         Act::CreateDeployment { environment, production, .. } => Some((environment.as_str(), *production)),
@@ -69,7 +52,7 @@ fn only_production_is_a_production_environment() {
 
 #[test]
 fn a_run_that_was_deleted_has_failed() {
-    let mut stage = with(|production| production.on_failure = OnFailure::Hold);
+    let mut stage = unasked(|production| production.on_failure = OnFailure::Hold);
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
     let (run, since) = (RunId(stage.next_id), runs_since(&stage));
     stage.facts.insert(Need::Run { run }, Fact::Absent(Absence::Refused { message: "no".into() }));
@@ -85,7 +68,7 @@ fn a_run_that_was_deleted_has_failed() {
 
 #[test]
 fn a_run_is_looked_at_after_twenty_seconds_and_then_each_quarter_of_its_age() {
-    let mut stage = with(|production| production.timeout = Span::hours(2));
+    let mut stage = unasked(|production| production.timeout = Span::hours(2));
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
     let since = runs_since(&stage);
     assert!(rollout::needs(&stage.state, since.plus(Span(19_999))).is_empty());
@@ -102,7 +85,7 @@ fn a_run_is_looked_at_after_twenty_seconds_and_then_each_quarter_of_its_age() {
 
 #[test]
 fn a_run_that_was_dispatched_without_a_name_is_looked_for_five_minutes_long() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey();
     let (key, _) = stage.said.acts.last().cloned().expect("a dispatch");
     stage.play(Event::EffectEnded { key, ending: Ending::Done { id: None, url: None } });
@@ -116,7 +99,7 @@ fn a_run_that_was_dispatched_without_a_name_is_looked_for_five_minutes_long() {
 
 #[test]
 fn a_run_may_take_all_of_its_timeout() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
     let since = runs_since(&stage);
     look_at(&mut stage, since.plus(Span::minutes(30)).minus(Span(1)));
@@ -127,7 +110,7 @@ fn a_run_may_take_all_of_its_timeout() {
 
 #[test]
 fn a_first_step_that_was_refused_leaves_nothing_to_take_back_and_a_later_one_does() {
-    let mut stage = with(|production| production.rollout = vec![Portion::Percent(25), Portion::ALL]);
+    let mut stage = unasked(|production| production.rollout = vec![Portion::Percent(25), Portion::ALL]);
     stage.plan.pipeline.environments[1].rollout = vec![Portion::ALL];
     through(&mut stage, 6);
     stage.plan.pipeline.environments[1].rollout = vec![Portion::Percent(25), Portion::ALL];
@@ -146,7 +129,7 @@ fn a_first_step_that_was_refused_leaves_nothing_to_take_back_and_a_later_one_doe
 
 #[test]
 fn what_ends_of_another_release_moves_nothing() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     stage.merge(7, "ada").run(RunStatus::Succeeded);
     let before = phase(&stage, 1);
     let ending = Ending::Done { id: Some(900), url: None };
@@ -165,7 +148,7 @@ fn what_ends_of_another_release_moves_nothing() {
 
 #[test]
 fn a_release_that_was_live_too_long_ago_is_not_gone_back_to_by_itself() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     stage.plan.pipeline.rollback.within = Some(Span::hours(1));
     through(&mut stage, 6);
     let live_at = stage.state.live(&production()).expect("it is live").at;
@@ -187,7 +170,7 @@ fn a_revert_is_asked_for_once_under_its_own_title_and_kept_with_what_became_of_i
         (Ending::Unknown { message: "no answer".into() }, RevertStanding::Refused { because: "no answer".into() }),
     ];
     for (ending, standing) in endings {
-        let mut stage = with(|production| production.on_failure = OnFailure::Hold);
+        let mut stage = unasked(|production| production.on_failure = OnFailure::Hold);
         stage.merge(7, "ada").run(RunStatus::Succeeded).run(RunStatus::Failed);
         let (key, act) = stage.said.acts.last().cloned().expect("a revert");
         assert!(matches!(&act, Act::RevertPull { title, .. } if title == "Revert \"Change 7\""), "{act:?}");
@@ -201,7 +184,7 @@ fn a_revert_is_asked_for_once_under_its_own_title_and_kept_with_what_became_of_i
 
 #[test]
 fn one_revert_is_prepared_for_each_pull_request_however_often_it_fails() {
-    let mut stage = with(|production| production.on_failure = OnFailure::Hold);
+    let mut stage = unasked(|production| production.on_failure = OnFailure::Hold);
     let reverts = |stage: &Stage1| {
         let reverts = stage.said.acts.iter().filter_map(|(_, act)| match act {
             Act::RevertPull { pull, .. } => Some(pull.0),
@@ -220,7 +203,7 @@ fn one_revert_is_prepared_for_each_pull_request_however_often_it_fails() {
 
 #[test]
 fn what_failed_before_something_went_live_is_left_behind_no_more() {
-    let mut stage = with(|production| production.on_failure = OnFailure::Hold);
+    let mut stage = unasked(|production| production.on_failure = OnFailure::Hold);
     through(&mut stage, 6);
     stage.merge(7, "ada").run(RunStatus::Succeeded).run(RunStatus::Failed);
     let left = |stage: &Stage1| rollback::left_behind(&stage.state, &production()).map(|release| release.number.0);
@@ -249,7 +232,7 @@ fn report(stage: &Stage1, state: ReportState) -> Report {
 
 #[test]
 fn a_report_counts_only_for_a_run_of_its_own_workflow_that_carries_its_key() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
     let report = report(&stage, ReportState::Success);
     assert_eq!(report::needs(&stage.state, &report), [Need::Run { run: report.run }]);
@@ -268,7 +251,7 @@ fn a_report_counts_only_for_a_run_of_its_own_workflow_that_carries_its_key() {
 
 #[test]
 fn a_run_that_reported_success_and_then_fails_has_failed() {
-    let mut stage = with(|production| production.bake = Span::minutes(10));
+    let mut stage = unasked(|production| production.bake = Span::minutes(10));
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
     let report = report(&stage, ReportState::Success);
     let run = report.run.0;
@@ -284,7 +267,7 @@ fn a_run_that_reported_success_and_then_fails_has_failed() {
 #[test]
 fn a_step_of_which_nobody_knows_is_undecided_when_its_time_is_over() {
     let probe = Probe::Check { name: "smoke".into() };
-    let mut stage = with(|production| production.verify = vec![verification(probe)]);
+    let mut stage = unasked(|production| production.verify = vec![verification(probe)]);
     through(&mut stage, 7);
     let (_, rolling) = stage.state.rolling(&production()).expect("a rollout");
     let Some(StepPhase::Baking { until, .. }) = rolling.rollout().map(|rollout| rollout.phase.clone()) else {
@@ -298,7 +281,7 @@ fn a_step_of_which_nobody_knows_is_undecided_when_its_time_is_over() {
 
 #[test]
 fn a_bake_ends_at_its_time_and_without_one_nothing_bakes() {
-    let mut stage = with(|production| production.bake = Span::minutes(10));
+    let mut stage = unasked(|production| production.bake = Span::minutes(10));
     through(&mut stage, 7);
     let until = advance::wake_at(&stage.state, stage.now).expect("a wake");
     look_at(&mut stage, until.minus(Span(1)));

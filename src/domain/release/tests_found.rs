@@ -7,10 +7,6 @@ use crate::domain::event::{Event, PipelineCommand, Reverted, Signal};
 use crate::domain::facts::{Permission, RunStatus};
 use crate::domain::policy::Portion;
 
-fn production() -> EnvironmentName {
-    EnvironmentName::new("production")
-}
-
 fn with(change: impl FnOnce(&mut Stage1)) -> Stage1 {
     let mut stage = Stage1::new();
     stage.plan.pipeline.environments[1].approval = None;

@@ -10,10 +10,6 @@ use crate::domain::policy::Portion;
 use crate::domain::policy::{Band, Freeze, Raise, Requirement, Window};
 use crate::domain::view;
 
-fn production() -> EnvironmentName {
-    EnvironmentName::new("production")
-}
-
 /// A stage whose production a policy changes before anything is released.
 fn with(change: impl FnOnce(&mut EnvironmentPolicy)) -> Stage1 {
     let mut stage = Stage1::new();

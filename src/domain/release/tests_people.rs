@@ -8,10 +8,6 @@ use crate::domain::event::{Event, PipelineCommand, Signal};
 use crate::domain::facts::*;
 use crate::domain::policy::{Band, Portion, Raise, Requirement};
 
-pub(super) fn production() -> EnvironmentName {
-    EnvironmentName::new("production")
-}
-
 pub(super) fn rolls(stage: &Stage1, name: &str) -> Option<u64> {
     stage.state.rolling(&EnvironmentName::new(name)).map(|(release, _)| release.number.0)
 }

@@ -6,10 +6,6 @@ use crate::domain::effect::{Act, ProtectionState};
 use crate::domain::event::{Event, Signal};
 use crate::domain::facts::RunStatus;
 
-fn production() -> EnvironmentName {
-    EnvironmentName::new("production")
-}
-
 fn asks(stage: &mut Stage1, run: u64, commit: u64, alone: bool) {
     let asked = Signal::ProtectionAsked { run: RunId(run), environment: production(), sha: sha(commit), alone };
     stage.play(Event::Signal(asked));

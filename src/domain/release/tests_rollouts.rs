@@ -11,17 +11,6 @@ use crate::domain::policy::Portion;
 use crate::domain::policy::{Demand, NoData, OnFailure, Probe, Supersede, Verification, Worse};
 use crate::domain::reading::{Reading, Series};
 
-fn production() -> EnvironmentName {
-    EnvironmentName::new("production")
-}
-
-fn with(change: impl FnOnce(&mut EnvironmentPolicy)) -> Stage1 {
-    let mut stage = Stage1::new();
-    stage.plan.pipeline.environments[1].approval = None;
-    change(&mut stage.plan.pipeline.environments[1]);
-    stage
-}
-
 fn healthz() -> Verification {
     Verification {
         name: "healthz".into(),
@@ -56,7 +45,7 @@ fn step(stage: &mut Stage1) {
 
 #[test]
 fn steps_by_wave_follow_one_another_and_pause_while_they_are_held() {
-    let mut stage = with(|production| {
+    let mut stage = unasked(|production| {
         let wave = |name: &str| Portion::Wave(WaveName::new(name));
         production.rollout = vec![wave("eu-west"), wave("us-east")];
     });
@@ -79,7 +68,7 @@ fn steps_by_wave_follow_one_another_and_pause_while_they_are_held() {
 
 #[test]
 fn a_step_goes_on_only_after_enough_good_answers_in_a_row() {
-    let mut stage = with(|production| {
+    let mut stage = unasked(|production| {
         production.rollout = vec![Portion::Percent(25), Portion::ALL];
         production.verify = vec![healthz()];
     });
@@ -94,7 +83,7 @@ fn a_step_goes_on_only_after_enough_good_answers_in_a_row() {
 
 #[test]
 fn a_verification_that_fails_at_25_percent_takes_everything_back() {
-    let mut stage = with(|production| {
+    let mut stage = unasked(|production| {
         production.rollout = vec![Portion::Percent(25), Portion::ALL];
         production.verify = vec![healthz()];
     });
@@ -128,7 +117,7 @@ fn a_verification_that_fails_at_25_percent_takes_everything_back() {
 
 #[test]
 fn nobody_knowing_stops_the_rollout_until_a_person_says() {
-    let mut stage = with(|production| {
+    let mut stage = unasked(|production| {
         production.rollout = vec![Portion::Percent(25), Portion::ALL];
         production.verify = vec![healthz()];
     });
@@ -147,7 +136,7 @@ fn nobody_knowing_stops_the_rollout_until_a_person_says() {
 
 #[test]
 fn a_dry_run_is_asked_and_decides_nothing() {
-    let mut stage = with(|production| production.verify = vec![Verification { dry_run: true, ..healthz() }]);
+    let mut stage = unasked(|production| production.verify = vec![Verification { dry_run: true, ..healthz() }]);
     stage.readings = |_| answers(500);
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey();
     step(&mut stage);
@@ -159,7 +148,7 @@ fn a_dry_run_is_asked_and_decides_nothing() {
 fn a_workflow_verifies_as_a_run_of_its_own() {
     let smoke = Probe::Workflow { workflow: WorkflowFile::new("smoke.yml") };
     let mut stage =
-        with(|production| production.verify = vec![Verification { probe: smoke, successes: 1, ..healthz() }]);
+        unasked(|production| production.verify = vec![Verification { probe: smoke, successes: 1, ..healthz() }]);
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey();
     step(&mut stage);
     stage.wait(Span::seconds(5));
@@ -186,7 +175,7 @@ fn worse_than_before_counts_only_beyond_part_and_minimum() {
 
 #[test]
 fn a_rollback_is_not_made_by_itself_where_it_would_do_harm() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     stage.merge(6, "ada").run(RunStatus::Succeeded).run(RunStatus::Succeeded);
     let migrates = Change { irreversible: vec!["migrations/7.sql".into()], ..change(7, "ada") };
     stage.merge_as(migrates).run(RunStatus::Succeeded).run(RunStatus::Failed);
@@ -201,7 +190,7 @@ fn a_rollback_is_not_made_by_itself_where_it_would_do_harm() {
 
 #[test]
 fn a_rollback_needs_the_artifact_of_its_target() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     stage.plan.pipeline.rollback.artifact = Some("build-{sha}".into());
     stage.merge(6, "ada").run(RunStatus::Succeeded).run(RunStatus::Succeeded);
     stage.artifacts = false;
@@ -219,7 +208,7 @@ fn a_rollback_needs_the_artifact_of_its_target() {
 #[test]
 fn a_newer_release_takes_the_place_of_one_mid_rollout_only_where_the_policy_says_abort() {
     for (supersede, live) in [(Supersede::Wait, 1), (Supersede::Abort, 2)] {
-        let mut stage = with(|production| production.supersede = supersede);
+        let mut stage = unasked(|production| production.supersede = supersede);
         stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
         let first = stage.next_id;
         stage.merge(8, "ada").run(RunStatus::Succeeded);
@@ -231,7 +220,7 @@ fn a_newer_release_takes_the_place_of_one_mid_rollout_only_where_the_policy_says
 
 #[test]
 fn a_cancelled_rollout_leaves_a_hold_and_a_retry_ends_it() {
-    let mut stage = with(|production| production.on_failure = OnFailure::Hold);
+    let mut stage = unasked(|production| production.on_failure = OnFailure::Hold);
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
     let cancel = Verb::Cancel { environment: None, service: None };
     insta::assert_snapshot!(stage.command("ada", cancel.clone()), @"⏹️ Release 1 is stopped in `production`. `production` is held, since something of it may run: `/plimsoll rollback production` brings back what was good, `/plimsoll retry production` tries again.");
@@ -275,7 +264,7 @@ fn tell(stage: &mut Stage1, report: Report) {
 
 #[test]
 fn a_report_counts_only_when_run_environment_and_commit_match() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
     let good = report(&stage, ReportState::Success);
     for forged in [
@@ -295,7 +284,7 @@ fn a_report_counts_only_when_run_environment_and_commit_match() {
 
 #[test]
 fn a_reported_failure_is_a_failure_at_once() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
     let bad = report(&stage, ReportState::Failure);
     tell(&mut stage, bad);
@@ -314,7 +303,7 @@ fn shipped(stage: &mut Stage1) {
 
 #[test]
 fn a_rollback_goes_to_what_is_live_while_a_release_older_than_the_last_rollback_rolls() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     shipped(&mut stage);
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
     let failing = run_snapshot(stage.next_id, RunStatus::Failed, "");
@@ -329,7 +318,7 @@ fn a_rollback_goes_to_what_is_live_while_a_release_older_than_the_last_rollback_
 
 #[test]
 fn after_a_rollback_that_failed_the_next_one_goes_where_it_was_to_go() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     shipped(&mut stage);
     assert!(stage.rollback("ada").contains("(release 1)"));
     stage.run(RunStatus::Failed);
@@ -339,7 +328,7 @@ fn after_a_rollback_that_failed_the_next_one_goes_where_it_was_to_go() {
 
 #[test]
 fn what_somebody_stopped_is_not_rolled_back_by_itself_on_top() {
-    let mut stage = with(|production| production.rollout = vec![Portion::Percent(25), Portion::ALL]);
+    let mut stage = unasked(|production| production.rollout = vec![Portion::Percent(25), Portion::ALL]);
     stage.merge(5, "ada").run(RunStatus::Succeeded).obey();
     step(&mut stage);
     step(&mut stage);
@@ -355,7 +344,7 @@ fn what_somebody_stopped_is_not_rolled_back_by_itself_on_top() {
 
 #[test]
 fn a_command_of_somebody_who_could_not_know_is_refused() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     shipped(&mut stage);
     stage.merge(7, "ada").run(RunStatus::Succeeded);
     let written = stage.now;
@@ -369,7 +358,7 @@ fn a_command_of_somebody_who_could_not_know_is_refused() {
 
 #[test]
 fn an_undecided_rollback_that_somebody_takes_as_good_keeps_its_hold() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     shipped(&mut stage);
     stage.plan.pipeline.environments[1].verify = vec![healthz()];
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
@@ -386,7 +375,7 @@ fn an_undecided_rollback_that_somebody_takes_as_good_keeps_its_hold() {
 
 #[test]
 fn a_revert_takes_the_place_of_what_it_reverts_even_between_two_steps() {
-    let mut stage = with(|production| production.rollout = vec![Portion::Percent(25), Portion::ALL]);
+    let mut stage = unasked(|production| production.rollout = vec![Portion::Percent(25), Portion::ALL]);
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
     let run = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
     let revert = Change { reverts: vec![crate::domain::event::Reverted::Pull(PullNumber(7))], ..change(8, "ada") };
@@ -411,7 +400,7 @@ fn what_somebody_asks_for_goes_first_and_deliveries_follow() {
 
 #[test]
 fn a_delivery_whose_commit_somebody_brought_there_is_through_and_goes_on() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     stage.plan.pipeline.environments[0].approval = Some(managers());
     stage.merge(7, "ada");
     let staging = EnvironmentName::new("staging");

@@ -8,23 +8,6 @@ use crate::domain::facts::{Absence, ChangedFiles, Comparison, Fact, RunStatus, S
 use crate::domain::policy::{OnFailure, Probe, Verification};
 use crate::domain::reading::Reading;
 
-fn production() -> EnvironmentName {
-    EnvironmentName::new("production")
-}
-
-/// A stage whose production asks nobody.
-fn with(change: impl FnOnce(&mut EnvironmentPolicy)) -> Stage1 {
-    let mut stage = Stage1::new();
-    stage.plan.pipeline.environments[1].approval = None;
-    change(&mut stage.plan.pipeline.environments[1]);
-    stage
-}
-
-/// A release through both environments that nobody has to approve.
-fn through(stage: &mut Stage1, pull: u64) {
-    stage.merge(pull, "ada").run(RunStatus::Succeeded).run(RunStatus::Succeeded);
-}
-
 fn pulls(stage: &Stage1, release: u64) -> Vec<u64> {
     stage.state.releases[&ReleaseNumber(release)].changes.iter().map(|change| change.pull.0).collect()
 }
@@ -46,7 +29,8 @@ fn says(text: &str) -> Reading {
 /// Release 1 is live in production, which says what it runs.
 fn telling() -> Stage1 {
     let probe = Probe::Live { url: "https://shop.example/version".into(), pointer: None };
-    let mut stage = with(|production| production.verify = vec![Verification { successes: 1, ..verification(probe) }]);
+    let mut stage =
+        unasked(|production| production.verify = vec![Verification { successes: 1, ..verification(probe) }]);
     stage.readings = |_| says("0000000000000000000000000000000000000007");
     through(&mut stage, 7);
     stage.wait(Span::minutes(1));
@@ -102,7 +86,7 @@ fn what_is_being_rolled_out_is_no_drift() {
 
 #[test]
 fn nobody_asks_what_runs_where_no_policy_says_how() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     through(&mut stage, 7);
     assert_eq!(turn::next_drift_look(&stage.state), None);
     stage.wait(Span::hours(1));
@@ -148,7 +132,7 @@ fn a_button_counts_only_for_its_release_on_its_commit() {
 
 #[test]
 fn the_buttons_of_a_release_hold_it_try_it_again_and_take_it_back() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     through(&mut stage, 6);
     through(&mut stage, 7);
     press(&mut stage, "hold.2.1", 7, "ada");
@@ -166,7 +150,7 @@ fn the_buttons_of_a_release_hold_it_try_it_again_and_take_it_back() {
 
 #[test]
 fn the_button_of_what_rolls_takes_it_back_and_that_of_what_is_live_does_not() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     through(&mut stage, 6);
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
     press(&mut stage, "rollback.1.1", 6, "ada");
@@ -177,7 +161,7 @@ fn the_button_of_what_rolls_takes_it_back_and_that_of_what_is_live_does_not() {
 
 #[test]
 fn the_button_of_what_is_live_does_nothing_while_a_failure_left_something_behind() {
-    let mut stage = with(|production| production.on_failure = OnFailure::Hold);
+    let mut stage = unasked(|production| production.on_failure = OnFailure::Hold);
     through(&mut stage, 6);
     through(&mut stage, 7);
     stage.merge(8, "ada").run(RunStatus::Succeeded).run(RunStatus::Failed);
@@ -238,17 +222,17 @@ fn a_merge_that_is_not_on_the_branch_is_not_released() {
 
 #[test]
 fn a_merge_is_released_once_however_often_it_is_told() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     stage.merge(7, "ada").merge(8, "ada").merge(7, "ada").merge(8, "ada");
     assert_eq!((stage.state.last_number, pulls(&stage, 1), pulls(&stage, 2)), (2, vec![7], vec![8]));
 }
 
 #[test]
 fn a_merge_heard_of_late_belongs_to_no_release_that_failed() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     stage.merge(8, "ada").run(RunStatus::Failed).merge(9, "ada").merge(7, "ada");
     assert_eq!((pulls(&stage, 1), pulls(&stage, 2)), (vec![8], vec![9, 7]));
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     through(&mut stage, 8);
     stage.merge(9, "ada").merge(7, "ada");
     assert_eq!((pulls(&stage, 1), pulls(&stage, 2)), (vec![8, 7], vec![9]), "what is live brought it");

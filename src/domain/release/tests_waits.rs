@@ -9,23 +9,6 @@ use crate::domain::event::{Event, Signal};
 use crate::domain::facts::{CheckStanding, Fact, Need, RunStatus};
 use crate::domain::policy::Verification;
 
-fn production() -> EnvironmentName {
-    EnvironmentName::new("production")
-}
-
-/// A stage whose production asks nobody.
-fn with(change: impl FnOnce(&mut EnvironmentPolicy)) -> Stage1 {
-    let mut stage = Stage1::new();
-    stage.plan.pipeline.environments[1].approval = None;
-    change(&mut stage.plan.pipeline.environments[1]);
-    stage
-}
-
-/// A release through both environments that nobody has to approve.
-fn through(stage: &mut Stage1, pull: u64) {
-    stage.merge(pull, "ada").run(RunStatus::Succeeded).run(RunStatus::Succeeded);
-}
-
 fn look(stage: &mut Stage1) {
     stage.play(Event::Look { because: "the clock called".into() });
 }
@@ -95,7 +78,7 @@ fn a_run_of_no_release_is_refused_after_half_an_hour_and_not_before() {
 
 #[test]
 fn a_run_of_what_is_live_passes_unless_something_keeps_it_still() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     through(&mut stage, 7);
     asks(&mut stage, 5, 7, "production");
     let lock = || Verb::Lock { environment: production(), service: None, lasts: None, reason: None };
@@ -116,7 +99,7 @@ fn a_run_of_what_is_live_passes_unless_something_keeps_it_still() {
 #[test]
 fn the_run_of_a_verification_passes_where_its_release_bakes() {
     let once = Verification { successes: 1, ..verification(smoke()) };
-    let mut stage = with(|production| production.verify = vec![once]);
+    let mut stage = unasked(|production| production.verify = vec![once]);
     stage.merge(7, "ada").run(RunStatus::Succeeded).run(RunStatus::Succeeded);
     stage.wait(Span::seconds(5));
     stage.obey();
@@ -145,7 +128,7 @@ fn checks_beside_a_decision_are_looked_up_again_while_one_is_pending() {
 
 #[test]
 fn a_run_that_asks_before_its_dispatch_is_answered_passes_once_it_is_known() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey();
     let dispatch = stage.said.acts.last().cloned().expect("a dispatch");
     asks(&mut stage, 900, 99, "production");

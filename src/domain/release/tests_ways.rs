@@ -7,23 +7,6 @@ use crate::domain::event::{Event, Reverted};
 use crate::domain::facts::{Fact, Need, PullSnapshot, RunStatus};
 use crate::domain::policy::{Band, OnFailure, Portion, Supersede, Window};
 
-fn production() -> EnvironmentName {
-    EnvironmentName::new("production")
-}
-
-/// A stage whose production asks nobody.
-fn with(change: impl FnOnce(&mut EnvironmentPolicy)) -> Stage1 {
-    let mut stage = Stage1::new();
-    stage.plan.pipeline.environments[1].approval = None;
-    change(&mut stage.plan.pipeline.environments[1]);
-    stage
-}
-
-/// A release through both environments that nobody has to approve.
-fn through(stage: &mut Stage1, pull: u64) {
-    stage.merge(pull, "ada").run(RunStatus::Succeeded).run(RunStatus::Succeeded);
-}
-
 fn release(stage: &Stage1, number: u64) -> &Release {
     &stage.state.releases[&ReleaseNumber(number)]
 }
@@ -46,7 +29,7 @@ fn deploy(stage: &mut Stage1, commit: u64, environment: &str) -> String {
 
 #[test]
 fn the_likeliest_culprit_comes_first_and_says_why() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     let risky = Change { risk: Some((0.25, Band::Moderate)), ..change(5, "ada") };
     let tame = Change { risk: Some((0.02, Band::Low)), files: 9, ..change(6, "ada") };
     let migrates = Change { irreversible: vec!["migrations/7.sql".into()], files: 1, ..change(7, "ada") };
@@ -107,7 +90,7 @@ fn merged_pull(number: u64, merge_commit: Option<u64>, merged: bool) -> PullSnap
 
 #[test]
 fn merges_of_which_nobody_told_are_those_whose_commit_lies_in_the_candidate() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     through(&mut stage, 6);
     stage.command("ada", hold());
     stage.merge(8, "ada").run(RunStatus::Succeeded);
@@ -143,7 +126,7 @@ fn compared(head: u64, total_commits: u64) -> Fact {
 
 #[test]
 fn a_release_somebody_asked_for_is_the_delivery_of_its_commit() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     stage.merge(6, "ada").run(RunStatus::Succeeded).run(RunStatus::Succeeded);
     stage.merge(7, "ada").run(RunStatus::Succeeded).run(RunStatus::Succeeded);
     deploy(&mut stage, 6, "staging");
@@ -226,7 +209,7 @@ fn what_somebody_asks_for_takes_the_place_of_what_somebody_asked_for() {
 
 #[test]
 fn a_delivery_does_not_go_where_a_newer_one_is_live_already() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     stage.merge(7, "ada").obey().obey();
     let first = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
     stage.merge(8, "ada");
@@ -239,7 +222,7 @@ fn a_delivery_does_not_go_where_a_newer_one_is_live_already() {
 
 #[test]
 fn a_good_release_ends_the_hold_of_its_own_environment_whose_culprit_it_reverts() {
-    let mut stage = with(|production| production.on_failure = OnFailure::Hold);
+    let mut stage = unasked(|production| production.on_failure = OnFailure::Hold);
     through(&mut stage, 6);
     stage.merge(7, "ada").run(RunStatus::Succeeded).run(RunStatus::Failed);
     assert_eq!(stage.state.blocks[0].culprit, Some(PullNumber(7)));
@@ -260,7 +243,7 @@ fn a_good_release_ends_the_hold_of_its_own_environment_whose_culprit_it_reverts(
 
 #[test]
 fn what_proved_bad_is_no_place_to_go_back_to() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     for pull in [5, 6, 7, 8] {
         through(&mut stage, pull);
     }
@@ -276,7 +259,7 @@ fn what_proved_bad_is_no_place_to_go_back_to() {
 
 #[test]
 fn a_request_of_a_delivery_brings_what_the_delivery_brings_also_what_was_reverted() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     stage.merge(7, "ada").run(RunStatus::Succeeded);
     deploy(&mut stage, 7, "production");
     let asked = release(&stage, 2);
@@ -301,7 +284,7 @@ fn a_hundred_reverts_are_remembered_the_newest() {
 
 /// Release 1 on its way through staging, while somebody takes a commit to production before it.
 fn overtaken(commit: u64, by_then: Option<RunStatus>) -> (Stage1, RunSnapshot) {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     stage.merge(7, "ada").obey().obey();
     let run = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
     stage.merge(8, "ada");
@@ -328,7 +311,7 @@ fn a_delivery_gives_way_only_to_what_is_newer_than_itself() {
 
 #[test]
 fn a_delivery_takes_no_rollbacks_place() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     through(&mut stage, 6);
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey();
     stage.rollback("ada");
@@ -340,7 +323,7 @@ fn a_delivery_takes_no_rollbacks_place() {
 
 #[test]
 fn where_newer_releases_abort_older_ones_they_bring_their_changes_and_spare_rollbacks() {
-    let mut stage = with(|production| production.supersede = Supersede::Abort);
+    let mut stage = unasked(|production| production.supersede = Supersede::Abort);
     through(&mut stage, 6);
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
     stage.merge(8, "ada").run(RunStatus::Succeeded);
@@ -356,7 +339,7 @@ fn where_newer_releases_abort_older_ones_they_bring_their_changes_and_spare_roll
 
 #[test]
 fn what_pauses_and_was_not_reverted_does_not_give_way() {
-    let mut stage = with(|production| production.rollout = vec![Portion::Percent(25), Portion::ALL]);
+    let mut stage = unasked(|production| production.rollout = vec![Portion::Percent(25), Portion::ALL]);
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
     let run = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
     let closed = Window { days: [false; 7], from: 0, to: 1, zone: "UTC".into(), text: "never".into() };
@@ -369,7 +352,7 @@ fn what_pauses_and_was_not_reverted_does_not_give_way() {
 
 #[test]
 fn what_was_known_of_a_way_back_is_forgotten_when_something_else_is_live() {
-    let mut stage = with(|_| {});
+    let mut stage = unasked(|_| {});
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
     let run = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
     stage.merge(8, "ada").run(RunStatus::Succeeded);
