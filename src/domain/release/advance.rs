@@ -49,14 +49,15 @@ pub fn take_back(state: &mut PipelineState, change: &Change, said: &mut Said) {
         known.pull > change.pull && known.reverts.iter().any(|reverted| names.contains(reverted))
     };
     let known = state.releases.values().flat_map(|release| &release.changes);
-    if let Some(by) = known.filter(takes).map(|known| known.pull).max() {
+    let takers: BTreeSet<PullNumber> = known.filter(takes).map(|known| known.pull).collect();
+    for by in takers {
         remember_reverted(state, change.pull, by, said);
     }
 }
 
 fn remember_reverted(state: &mut PipelineState, pull: PullNumber, by: PullNumber, said: &mut Said) {
     said.notes.push(format!("#{by} takes #{pull} back"));
-    state.reverted.insert(pull, by);
+    state.reverted.entry(pull).or_default().insert(by);
     // The lowest numbers are the oldest.
     while state.reverted.len() > REVERTED_KEPT {
         state.reverted.pop_first();
@@ -143,7 +144,8 @@ fn replaced_by(state: &PipelineState, number: ReleaseNumber, name: &EnvironmentN
     let mut replaced = Vec::new();
     for (old, _) in state.waiting(name).into_iter().rev().filter(|(r, _)| r.number != number && !r.is_rollback()) {
         let brings = |by: &PullNumber| release.changes.iter().any(|new| new.pull == *by);
-        let reverted = old.changes.iter().any(|change| state.reverted.get(&change.pull).is_some_and(brings));
+        let reverted =
+            old.changes.iter().any(|change| state.reverted.get(&change.pull).is_some_and(|all| all.iter().any(brings)));
         // One that would bring back what an earlier release brought can never start, and all would wait behind it.
         let unwanted = reverted || content::taken_back(state, old, name).is_some_and(|(_, by)| brings(&by));
         fits = fits && brought + old.changes.len() <= max;

@@ -61,10 +61,15 @@ pub fn brings_revert_of(
     environment: &EnvironmentName,
     culprit: PullNumber,
 ) -> bool {
-    let Some(by) = state.reverted.get(&culprit) else { return false };
-    let brought = |pull: &PullNumber| changes(state, release, environment).iter().any(|change| change.pull == *pull);
-    // The revert may have been reverted itself.
-    brought(by) && !state.reverted.get(by).is_some_and(brought)
+    let brought: BTreeSet<PullNumber> = changes(state, release, environment).iter().map(|change| change.pull).collect();
+    is_undone(state, &brought, culprit)
+}
+
+/// Whether one of what is brought together takes a pull request back, and nothing brought takes that back again.
+fn is_undone(state: &PipelineState, brought: &BTreeSet<PullNumber>, pull: PullNumber) -> bool {
+    // What takes back has the higher number, so this comes to its end.
+    let takers = state.reverted.get(&pull).into_iter().flatten().filter(|by| **by > pull && brought.contains(by));
+    takers.into_iter().any(|by| !is_undone(state, brought, *by))
 }
 
 /// A change that automation would bring although a later one, which it would not bring, took it back.
@@ -76,11 +81,10 @@ pub fn taken_back(
     if state.reverted.is_empty() || !matches!(release.purpose, Purpose::Delivery) {
         return None;
     }
-    let changes = changes(state, release, environment);
-    changes.iter().find_map(|change| {
-        let by = state.reverted.get(&change.pull)?;
-        let brought = changes.iter().any(|other| other.pull == *by);
-        (!brought).then_some((change.pull, *by))
+    let brought: BTreeSet<PullNumber> = changes(state, release, environment).iter().map(|change| change.pull).collect();
+    brought.iter().find_map(|pull| {
+        let by = state.reverted.get(pull)?.iter().find(|by| !brought.contains(by))?;
+        (!is_undone(state, &brought, *pull)).then_some((*pull, *by))
     })
 }
 

@@ -7,7 +7,7 @@ use super::facts::{CheckState, RunSnapshot};
 use super::ids::*;
 use super::policy::{EnvironmentPolicy, GateName};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub mod advance;
 pub mod block;
@@ -79,8 +79,8 @@ pub struct PipelineState {
     pub blocks: Vec<Block>,
     /// Number of the newest block.
     pub last_block: u64,
-    /// Pull requests that a later one took back, with that later one.
-    pub reverted: BTreeMap<PullNumber, PullNumber>,
+    /// Pull requests that later ones took back, with each that did.
+    pub reverted: BTreeMap<PullNumber, BTreeSet<PullNumber>>,
     /// Gates that somebody broke, oldest first.
     pub overrides: Vec<Override>,
     /// Workflow runs that wait at our deployment protection rule.

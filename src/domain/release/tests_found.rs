@@ -111,5 +111,5 @@ fn a_revert_by_commit_counts_also_when_it_is_heard_of_before_what_it_reverts() {
     let mut stage = with(|_| {});
     let back = Change { reverts: vec![Reverted::Commit(sha(7))], ..change(9, "ada") };
     stage.merge(8, "ada").merge_as(back).merge(7, "ada");
-    assert_eq!(stage.state.reverted.get(&PullNumber(7)), Some(&PullNumber(9)));
+    assert_eq!(stage.state.reverted.get(&PullNumber(7)), Some(&BTreeSet::from([PullNumber(9)])));
 }

@@ -424,3 +424,16 @@ fn the_card_of_a_candidate_tells_that_it_was_superseded_though_nothing_was_looke
     let card = card.expect("the card that was there stays");
     assert_eq!((card.title.as_str(), card.actions.len()), ("Release 1 was superseded", 0));
 }
+
+#[test]
+fn what_was_reverted_twice_is_held_back_while_one_of_the_reverts_stands() {
+    let mut stage = with(|production| production.approval = None);
+    let back = |pull: u64, of: u64| Change { reverts: vec![Reverted::Pull(PullNumber(of))], ..change(pull, "ada") };
+    stage.merge(1, "ada").merge_as(back(3, 1)).merge_as(back(4, 3)).merge_as(back(5, 1));
+    let newest = stage.state.releases.values().next_back().expect("a release");
+    let (all, staging) = (newest.number, EnvironmentName::new("staging"));
+    assert!(content::brings_revert_of(&stage.state, newest, &staging, PullNumber(1)), "#5 stands");
+    let older = stage.state.releases.values().find(|release| release.number < all && release.sha == sha(4));
+    let taken = older.and_then(|release| content::taken_back(&stage.state, release, &staging));
+    assert_eq!(taken, Some((PullNumber(1), PullNumber(5))));
+}

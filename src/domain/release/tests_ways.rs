@@ -49,7 +49,7 @@ fn the_likeliest_culprit_comes_first_and_says_why() {
     #8 0.20: risk unknown
     #6 0.11: low risk (2 %), 9 of the 10 files that changed
     ");
-    stage.state.reverted.insert(PullNumber(7), PullNumber(10));
+    stage.state.reverted.insert(PullNumber(7), BTreeSet::from([PullNumber(10)]));
     assert_eq!(content::suspects(&stage.state, &bringing, &production())[0].pull, PullNumber(5));
 }
 
@@ -154,7 +154,8 @@ fn the_risk_of_a_release_is_known_only_when_that_of_each_change_is() {
 fn a_revert_that_was_reverted_itself_mends_nothing() {
     let mut stage = Stage1::new();
     stage.merge(5, "ada");
-    stage.state.reverted = BTreeMap::from([(PullNumber(5), PullNumber(6)), (PullNumber(6), PullNumber(7))]);
+    stage.state.reverted =
+        [(5, 6), (6, 7)].map(|(pull, by)| (PullNumber(pull), BTreeSet::from([PullNumber(by)]))).into();
     let brings = |pulls: &[u64]| {
         let changes = pulls.iter().map(|pull| change(*pull, "ada")).collect();
         let bringing = Release { changes, ..release(&stage, 1).clone() };
@@ -181,7 +182,8 @@ fn a_change_takes_back_only_what_came_before_it_and_what_is_known() {
     ] {
         let mut stage = Stage1::new();
         stage.merge(6, "ada").merge(7, "ada").merge(9, "ada").merge_as(reverting(8, reverted.clone()));
-        let taken = stage.state.reverted.iter().map(|(pull, by)| (pull.0, by.0)).next();
+        let taken =
+            stage.state.reverted.iter().map(|(pull, by)| (pull.0, by.iter().map(|by| by.0).sum::<u64>())).next();
         assert_eq!(taken, known.map(|pull| (pull, 8)), "{reverted:?}");
     }
 }
@@ -265,7 +267,7 @@ fn a_request_of_a_delivery_brings_what_the_delivery_brings_also_what_was_reverte
     let asked = release(&stage, 2);
     let brought = content::changes(&stage.state, asked, &production());
     assert_eq!(brought.iter().map(|change| change.pull.0).collect::<Vec<_>>(), [7]);
-    stage.state.reverted.insert(PullNumber(7), PullNumber(9));
+    stage.state.reverted.insert(PullNumber(7), BTreeSet::from([PullNumber(9)]));
     assert_eq!(content::taken_back(&stage.state, release(&stage, 2), &production()), None, "somebody wants it so");
     let delivery = content::taken_back(&stage.state, release(&stage, 1), &production());
     assert_eq!(delivery, Some((PullNumber(7), PullNumber(9))));
@@ -275,7 +277,7 @@ fn a_request_of_a_delivery_brings_what_the_delivery_brings_also_what_was_reverte
 fn a_hundred_reverts_are_remembered_the_newest() {
     let mut stage = Stage1::new();
     stage.merge(700, "ada");
-    stage.state.reverted = (1..=99).map(|n| (PullNumber(n), PullNumber(n + 500))).collect();
+    stage.state.reverted = (1..=99).map(|n| (PullNumber(n), BTreeSet::from([PullNumber(n + 500)]))).collect();
     stage.merge_as(reverting(701, Reverted::Pull(PullNumber(700))));
     assert_eq!((stage.state.reverted.len(), stage.state.reverted.keys().next()), (100, Some(&PullNumber(1))));
     stage.merge_as(reverting(702, Reverted::Pull(PullNumber(701))));
