@@ -165,6 +165,24 @@ impl Verb {
         }
     }
 
+    /// Whom it is for; a plan is for whom its command is for.
+    pub fn reach(&self) -> Reach {
+        match self {
+            Self::Help | Self::Risk | Self::Recheck => Reach::PullRequest,
+            Self::Status | Self::Freeze { .. } | Self::Unfreeze { .. } => Reach::EveryService,
+            Self::Why { .. } | Self::Lock { .. } | Self::Unlock { .. } | Self::Hold { .. } => Reach::Touched,
+            Self::Deploy { .. }
+            | Self::Promote { .. }
+            | Self::Approve { .. }
+            | Self::Rollback { .. }
+            | Self::Retry { .. }
+            | Self::Cancel { .. }
+            | Self::Resume { .. }
+            | Self::Override { .. } => Reach::TouchedOrNamed,
+            Self::Plan(verb) => verb.reach(),
+        }
+    }
+
     /// Who may give this command. The table's promise to people; others see that it is kept.
     pub fn who(&self) -> Who {
         match self {
@@ -172,6 +190,19 @@ impl Verb {
             verb => table::who(verb.name()),
         }
     }
+}
+
+/// Whom a command is for when it names no service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The pull request itself answers.
+    PullRequest,
+    EveryService,
+    /// Those that the pull request touches; where it touches none, every one.
+    Touched,
+    /// Those that the pull request touches. It starts, stops or lets go of something: where none is touched, and there
+    /// is more than one, it must be named.
+    TouchedOrNamed,
 }
 
 /// What a comment asks for.

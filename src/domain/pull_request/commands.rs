@@ -3,7 +3,7 @@
 //! Knows who wrote what. Must never decide what only a pipeline can know.
 
 use super::*;
-use crate::domain::chatops::{self, Verb};
+use crate::domain::chatops::{self, Reach, Verb};
 use crate::domain::effect::Act;
 use crate::domain::event::{Origin, PipelineCommand, Plan};
 use crate::domain::facts::{Comment, Permission};
@@ -68,7 +68,7 @@ pub(super) fn needs(state: &PullState, event: &Event, facts: &Facts, now: Timest
         if verbs.iter().any(|verb| !matches!(verb, Verb::Help | Verb::Status | Verb::Risk | Verb::Why { .. })) {
             needs.push(Need::Permission { login: comment.by.clone() });
         }
-        if verbs.iter().any(|verb| is_for_pipelines(verb)) {
+        if verbs.iter().any(|verb| verb.reach() != Reach::PullRequest) {
             needs.push(Need::PolicyInForce);
         }
     }
@@ -107,52 +107,6 @@ pub(super) fn apply(state: &mut PullState, event: &Event, facts: &Facts, now: Ti
     }
 }
 
-/// Whether the pipelines must hear of it.
-fn is_for_pipelines(verb: &Verb) -> bool {
-    match verb {
-        Verb::Help | Verb::Risk | Verb::Recheck => false,
-        Verb::Plan(inner) => is_for_pipelines(inner),
-        Verb::Status
-        | Verb::Deploy { .. }
-        | Verb::Approve { .. }
-        | Verb::Rollback { .. }
-        | Verb::Resume { .. }
-        | Verb::Why { .. }
-        | Verb::Promote { .. }
-        | Verb::Retry { .. }
-        | Verb::Cancel { .. }
-        | Verb::Lock { .. }
-        | Verb::Unlock { .. }
-        | Verb::Hold { .. }
-        | Verb::Freeze { .. }
-        | Verb::Unfreeze { .. }
-        | Verb::Override { .. } => true,
-    }
-}
-
-/// Whether it is meant for every service, not only for those that the pull request touches.
-fn is_for_all(verb: &Verb) -> bool {
-    match verb {
-        Verb::Status | Verb::Freeze { .. } | Verb::Unfreeze { .. } => true,
-        Verb::Plan(inner) => is_for_all(inner),
-        Verb::Help
-        | Verb::Risk
-        | Verb::Recheck
-        | Verb::Deploy { .. }
-        | Verb::Approve { .. }
-        | Verb::Rollback { .. }
-        | Verb::Resume { .. }
-        | Verb::Why { .. }
-        | Verb::Promote { .. }
-        | Verb::Retry { .. }
-        | Verb::Cancel { .. }
-        | Verb::Lock { .. }
-        | Verb::Unlock { .. }
-        | Verb::Hold { .. }
-        | Verb::Override { .. } => false,
-    }
-}
-
 fn obey(state: &mut PullState, comment: &Comment, index: u32, verb: Verb, facts: &Facts, heard: &mut Heard) -> Line {
     let name = verb.name().to_owned();
     heard.notes.push(format!("{} commands {name}", comment.by));
@@ -179,52 +133,9 @@ fn obey(state: &mut PullState, comment: &Comment, index: u32, verb: Verb, facts:
 
 /// Whether a command names a commit that a merge queue made: it is deployed only once it is on the default branch.
 fn is_queued(verb: &Verb, policy: &PolicyInForce) -> bool {
-    match verb {
-        Verb::Deploy { what, .. } => policy.queued.iter().any(|sha| sha.as_str().starts_with(what.as_str())),
-        Verb::Plan(inner) => is_queued(inner, policy),
-        Verb::Promote { .. }
-        | Verb::Approve { .. }
-        | Verb::Rollback { .. }
-        | Verb::Retry { .. }
-        | Verb::Cancel { .. }
-        | Verb::Resume { .. }
-        | Verb::Override { .. }
-        | Verb::Help
-        | Verb::Status
-        | Verb::Recheck
-        | Verb::Risk
-        | Verb::Why { .. }
-        | Verb::Lock { .. }
-        | Verb::Unlock { .. }
-        | Verb::Hold { .. }
-        | Verb::Freeze { .. }
-        | Verb::Unfreeze { .. } => false,
-    }
-}
-
-/// Whether a command may start, stop or let go of something.
-fn moves_releases(verb: &Verb) -> bool {
-    match verb {
-        Verb::Deploy { .. }
-        | Verb::Promote { .. }
-        | Verb::Approve { .. }
-        | Verb::Rollback { .. }
-        | Verb::Retry { .. }
-        | Verb::Cancel { .. }
-        | Verb::Resume { .. }
-        | Verb::Override { .. } => true,
-        Verb::Plan(inner) => moves_releases(inner),
-        Verb::Help
-        | Verb::Status
-        | Verb::Recheck
-        | Verb::Risk
-        | Verb::Why { .. }
-        | Verb::Lock { .. }
-        | Verb::Unlock { .. }
-        | Verb::Hold { .. }
-        | Verb::Freeze { .. }
-        | Verb::Unfreeze { .. } => false,
-    }
+    let verb = if let Verb::Plan(inner) = verb { inner } else { verb };
+    let Verb::Deploy { what, .. } = verb else { return false };
+    policy.queued.iter().any(|sha| sha.as_str().starts_with(what.as_str()))
 }
 
 fn permission(facts: &Facts, login: &Login) -> Permission {
@@ -289,12 +200,12 @@ fn pass_on(
             ));
         }
         // What moves a release must say whose, where the pull request does not.
-        None if touched.is_empty() && all.len() > 1 && moves_releases(verb) => {
+        None if touched.is_empty() && all.len() > 1 && verb.reach() == Reach::TouchedOrNamed => {
             let known: Vec<String> = all.iter().map(|s| crate::domain::markdown::code(s.as_str())).collect();
             let known = known.join(", ");
             return Err(format!("This pull request touches no service; name one with `--service`: {known}."));
         }
-        None if is_for_all(verb) || touched.is_empty() => all.into_iter().cloned().collect(),
+        None if touched.is_empty() || verb.reach() == Reach::EveryService => all.into_iter().cloned().collect(),
         None => touched.to_vec(),
     };
     let plan = Plan {
