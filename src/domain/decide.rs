@@ -133,7 +133,7 @@ fn answered(state: &PipelineState, (origin, answer): &(Origin, Answer), now: Tim
         Answer::ForNow(text) => (text.clone(), false),
         Answer::Final(text) => (text.clone(), true),
         Answer::Status => (view::status::pipeline(state), true),
-        Answer::Why { environment, sha } => (view::why::text(state, environment, sha.as_deref(), now), true),
+        Answer::Why { environment, sha } => (view::why::comment(state, environment, sha.as_deref(), now), true),
     };
     let lane = Subject::PullRequest { repo: state.repo.clone(), number: *pull };
     let signal =

@@ -437,3 +437,16 @@ fn what_was_reverted_twice_is_held_back_while_one_of_the_reverts_stands() {
     let taken = older.and_then(|release| content::taken_back(&stage.state, release, &staging));
     assert_eq!(taken, Some((PullNumber(1), PullNumber(5))));
 }
+
+#[test]
+fn why_in_a_comment_carries_the_card_folded() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").run(RunStatus::Succeeded);
+    let comment = view::why::comment(&stage.state, &production(), None, stage.now);
+    let (text, card) = comment.split_once("<details><summary>The release card</summary>").expect("a folded card");
+    assert_eq!(text.trim_end(), why(&mut stage));
+    assert!(card.contains("### Content: 1 pull request") && card.ends_with("</details>"), "{card}");
+    assert!(!card.contains("### Conditions"), "they stand above");
+    let nothing = view::why::comment(&stage.state, &EnvironmentName::new("nowhere"), None, stage.now);
+    assert!(!nothing.contains("<details>"), "{nothing}");
+}

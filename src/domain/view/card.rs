@@ -124,7 +124,7 @@ pub fn markdown(state: &PipelineState, card: &Card<'_>) -> String {
             let _ = writeln!(out, "- {step}");
         }
     }
-    cut(out.trim_end())
+    cut(out.trim_end(), SUMMARY_CHARS_MAX)
 }
 
 fn sentence(words: &str) -> String {
@@ -134,11 +134,12 @@ fn sentence(words: &str) -> String {
     format!("{first}{}{}", chars.as_str(), if ends || words.is_empty() { "" } else { "." })
 }
 
-fn cut(out: &str) -> String {
-    if out.chars().count() <= SUMMARY_CHARS_MAX {
+/// The first lines of a card that fit into so many characters, with a word when there was more.
+pub(super) fn cut(out: &str, chars_max: usize) -> String {
+    if out.chars().count() <= chars_max {
         return out.to_owned();
     }
-    let kept: String = out.chars().take(SUMMARY_CHARS_MAX).collect();
+    let kept: String = out.chars().take(chars_max).collect();
     let at = kept.rfind('\n').unwrap_or(kept.len());
     format!("{}\n\n(cut: there is more than fits here)", &kept[..at])
 }

@@ -2,6 +2,7 @@
 //!
 //! Knows the gate's own conditions. Must never judge anything again in its own way.
 
+use super::card::{self, Card};
 use super::release::{brief, sign};
 use crate::domain::event::StageStanding;
 use crate::domain::ids::*;
@@ -10,6 +11,9 @@ use crate::domain::policy::windows;
 use crate::domain::release::gate::{Condition, conditions};
 use crate::domain::release::*;
 use serde::Serialize;
+
+/// Of a card in a comment, in characters: a comment may hold five commands.
+const CARD_CHARS_MAX: usize = 10_000;
 
 /// Why a release is or is not in an environment, in parts and as a text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -45,6 +49,19 @@ pub struct TraceCondition {
 /// [`trace`] as its text alone.
 pub fn text(state: &PipelineState, environment: &EnvironmentName, sha: Option<&str>, now: Timestamp) -> String {
     trace(state, environment, sha, now).text
+}
+
+/// [`text`] as a comment shows it: with the release's card folded below, where there is a release.
+pub fn comment(state: &PipelineState, environment: &EnvironmentName, sha: Option<&str>, now: Timestamp) -> String {
+    let trace = trace(state, environment, sha, now);
+    let release = trace.release.and_then(|number| state.releases.get(&number));
+    let Some((release, stage)) = release.and_then(|release| Some((release, release.stage(environment)?))) else {
+        return trace.text;
+    };
+    // The conditions stand above it already.
+    let card = Card { conditions: &[], ..card::card(state, release, stage) };
+    let card = card::cut(&card::markdown(state, &card), CARD_CHARS_MAX);
+    format!("{}\n\n<details><summary>The release card</summary>\n\n{card}\n\n</details>", trace.text)
 }
 
 /// Tells why a release is or is not in an environment. `sha` names one by at least seven digits; without it the
