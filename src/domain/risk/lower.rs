@@ -82,6 +82,7 @@ mod tests {
             subsystems: Some(1),
             entropy: Some(1.0),
             fix: Some(false),
+            history: None,
         };
         judge(&metrics, &RiskPolicy::default())
     }

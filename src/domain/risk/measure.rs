@@ -63,6 +63,7 @@ pub fn measure(changed: &ChangedFiles, title: &str) -> ChangeMetrics {
         subsystems: distinct(|path| path.split_once('/').map_or("", |(top, _)| top)),
         entropy: counted.then(|| entropy(&files)),
         fix,
+        history: None,
     }
 }
 
@@ -120,6 +121,7 @@ mod tests {
             subsystems: Some(2),
             entropy: Some(1.75),
             fix: Some(false),
+            history: None,
         };
         assert_eq!(metrics, wanted);
         assert_eq!(metrics.unknown(), [""; 0]);

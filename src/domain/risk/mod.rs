@@ -30,6 +30,66 @@ pub struct ChangeMetrics {
     pub entropy: Option<f64>,
     /// Whether the change says it is a fix.
     pub fix: Option<bool>,
+    /// What only the repository's history tells; `None`: no history was at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<Box<HistoryMetrics>>,
+}
+
+/// What the history of a repository tells of a change. `None`: unknown, which is never the same as zero.
+///
+/// Everything is of the time before the change and of the change itself, never of later. The first eight are those of
+/// Kamei et al., IEEE Transactions on Software Engineering 39(6), 2013, and of McIntosh and Kamei, same journal
+/// 44(5), 2018. Experience is never shown of a person: it says how well the author knew these files.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HistoryMetrics {
+    /// Mean lines of the touched files before the change; a new file has none (LT).
+    pub lines_before: Option<f64>,
+    /// Distinct authors of earlier changes of the touched files (NDEV).
+    pub developers: Option<f64>,
+    /// Mean days since the last change of the touched files (AGE).
+    pub age_days: Option<f64>,
+    /// Distinct commits that changed the touched files last (NUC).
+    pub unique_changes: Option<f64>,
+    /// Touches of the files by earlier changes, summed over the files.
+    pub touches: Option<f64>,
+    /// The author's earlier changes in the repository (EXP).
+    pub experience: Option<f64>,
+    /// The same, each weighing 1/(1 + its age in years) (REXP).
+    pub recent_experience: Option<f64>,
+    /// The author's earlier changes of the touched subsystems, i.e. top-level directories (SEXP).
+    pub subsystem_experience: Option<f64>,
+    /// The author's share of the earlier touches of these files, from 0 to 1.
+    pub ownership: Option<f64>,
+    /// Files that the change makes.
+    pub new_files: Option<f64>,
+    /// Touched files that hold tests, prose, settings, and other code.
+    pub test_files: Option<f64>,
+    pub doc_files: Option<f64>,
+    pub config_files: Option<f64>,
+    pub code_files: Option<f64>,
+    /// Changed lines of the file that changes most.
+    pub largest_file: Option<f64>,
+    /// Characters of the message, and of its first line.
+    pub message_chars: Option<f64>,
+    pub subject_chars: Option<f64>,
+    /// 1 when the message names an issue, says that it reverts, refactors, or brings something new; else 0.
+    pub names_issue: Option<f64>,
+    pub reverts: Option<f64>,
+    pub refactors: Option<f64>,
+    pub brings_feature: Option<f64>,
+    /// Earlier fixes among the touches of the files: all, and of the file with most.
+    pub earlier_fixes: Option<f64>,
+    pub earlier_fixes_most: Option<f64>,
+    /// 1/(1 + months since the last fix of one of the files); 0 when there was none.
+    pub last_fix: Option<f64>,
+    /// Fixes among the earlier touches, from 0 to 1.
+    pub fix_share: Option<f64>,
+    /// Touches of the files within the last 90 days.
+    pub touches_90_days: Option<f64>,
+    /// Hour (0 to 23) and weekday (0: Monday) of the author's own clock.
+    pub hour: Option<f64>,
+    pub weekday: Option<f64>,
 }
 
 /// What the model says of a change.

@@ -227,6 +227,7 @@ mod tests {
             subsystems: Some(ns),
             entropy: Some(ent),
             fix: Some(fix),
+            history: None,
         }
     }
 
