@@ -109,6 +109,9 @@ pub fn become_candidate(
         supersede(state, number, name, by, now, said);
         return;
     }
+    // Somebody asked for this very commit and brought it here already.
+    let here = live.and_then(|place| (place == number).then(|| state.live(name)).flatten());
+    let here = here.map(|live| live.release).filter(|by| *by != number);
     for old in replaced_by(state, number, name) {
         supersede(state, old, name, number, now, said);
         if !delivery {
@@ -121,8 +124,35 @@ pub fn become_candidate(
             release.changes.splice(0..0, fresh);
         }
     }
+    if let (Some(by), true) = (here, delivery) {
+        is_here(state, number, name, by, now, said);
+        return;
+    }
     if let Some(stage) = state.stage_mut(number, name) {
         stage.phase = StagePhase::Waiting { since: now };
+    }
+}
+
+/// Lets a delivery go on whose commit another release brought to an environment.
+fn is_here(
+    state: &mut PipelineState,
+    number: ReleaseNumber,
+    name: &EnvironmentName,
+    by: ReleaseNumber,
+    now: Timestamp,
+    said: &mut Said,
+) {
+    if let Some(stage) = state.stage_mut(number, name) {
+        stage.phase = StagePhase::Succeeded { at: now };
+        stage.conditions.clear();
+    }
+    said.notes.push(format!("release {number} is in {name} already, by release {by}"));
+    let next = state
+        .releases
+        .get(&number)
+        .and_then(|release| release.stages.iter().skip_while(|stage| stage.policy.name != *name).nth(1));
+    if let Some(name) = next.map(|stage| stage.policy.name.clone()) {
+        become_candidate(state, number, &name, now, said);
     }
 }
 
@@ -248,18 +278,7 @@ fn pass_over(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut Said
             supersede(state, number, &at.environment, at.release, now, said);
             continue;
         }
-        if let Some(stage) = state.stage_mut(number, &at.environment) {
-            stage.phase = StagePhase::Succeeded { at: now };
-            stage.conditions.clear();
-        }
-        said.notes.push(format!("release {number} is in {} already, by release {}", at.environment, at.release));
-        let next = state
-            .releases
-            .get(&number)
-            .and_then(|release| release.stages.iter().skip_while(|stage| stage.policy.name != at.environment).nth(1));
-        if let Some(name) = next.map(|stage| stage.policy.name.clone()) {
-            become_candidate(state, number, &name, now, said);
-        }
+        is_here(state, number, &at.environment, at.release, now, said);
     }
 }
 

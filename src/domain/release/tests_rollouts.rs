@@ -411,3 +411,21 @@ fn a_delivery_whose_commit_somebody_brought_there_is_through_and_goes_on() {
     stage.run(RunStatus::Succeeded).run(RunStatus::Succeeded);
     assert_eq!((stage.live("staging"), stage.live("production")), (Some(2), Some(1)), "{}", stage.status());
 }
+
+#[test]
+fn a_delivery_whose_commit_somebody_brought_to_the_next_environment_is_not_deployed_there_again() {
+    let mut stage = unasked(|_| {});
+    stage.plan.pipeline.environments[0].approval = Some(managers());
+    stage.merge(7, "ada");
+    let deploy = Verb::Deploy { what: sha(7).to_string(), environment: production(), service: None, reason: None };
+    stage.command("linus", deploy);
+    stage.run(RunStatus::Succeeded);
+    assert_eq!((stage.live("staging"), stage.live("production")), (None, Some(2)), "{}", stage.status());
+    let approve = Verb::Approve { environment: EnvironmentName::new("staging"), sha: None, service: None };
+    assert!(stage.command("grace", approve).contains("release 1"));
+    stage.run(RunStatus::Succeeded);
+    assert_eq!((stage.live("staging"), stage.live("production")), (Some(1), Some(2)), "{}", stage.status());
+    let again = stage.said.acts.iter().find(|(key, _)| key.as_str().contains("release-1/production"));
+    assert_eq!(again, None);
+    assert!(stage.said.notes.contains(&"release 1 is in production already, by release 2".to_owned()));
+}

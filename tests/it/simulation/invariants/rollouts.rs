@@ -262,12 +262,22 @@ fn merge_of(scene: &Scene, pull: u64) -> Option<&str> {
     }
 }
 
+fn contains(scene: &Scene, sha: &str, pull: u64) -> bool {
+    merge_of(scene, pull).is_some_and(|merge| scene.model.history.is_ancestor(merge, sha))
+}
+
+/// Whether a commit contains another revert of a pull request, and nothing that takes that one back again.
+fn is_undone(scene: &Scene, takers: &BTreeSet<u64>, sha: &str, pull: u64) -> bool {
+    let takes = |taker: &&u64| **taker > pull && reverts(&scene.model, **taker).contains(&pull);
+    let mut takers_in = takers.iter().filter(takes).filter(|taker| contains(scene, sha, **taker));
+    takers_in.any(|taker| !is_undone(scene, takers, sha, *taker))
+}
+
 /// What is known to be reverted does not come back by itself: by descriptions and history on GitHub.
 fn nothing_reverted_starts(scene: &mut Scene, turned: &Turned<'_>) {
     let mut stories = Vec::new();
     let takers: BTreeSet<u64> = turned.before.releases.values().flat_map(|r| &r.changes).map(|c| c.pull.0).collect();
-    let contains =
-        |sha: &str, pull: u64| merge_of(scene, pull).is_some_and(|merge| scene.model.history.is_ancestor(merge, sha));
+    let contains = |sha: &str, pull: u64| contains(scene, sha, pull);
     for (release, stage) in stages(turned.after) {
         let Some(rollout) = rollout_of(stage).filter(|rollout| rollout.stopping.is_none()) else { continue };
         let was = same_stage(turned.before, release, stage).and_then(rollout_of);
@@ -279,7 +289,8 @@ fn nothing_reverted_starts(scene: &mut Scene, turned: &Turned<'_>) {
         for taker in &takers {
             for reverted in reverts(&scene.model, *taker) {
                 let sha = release.sha.as_str();
-                let again = contains(sha, reverted) && !contains(sha, *taker);
+                let again =
+                    contains(sha, reverted) && !contains(sha, *taker) && !is_undone(scene, &takers, sha, reverted);
                 let there = live.as_ref().is_some_and(|live| contains(live, reverted));
                 let of_service = turned.before.releases.values().flat_map(|r| &r.changes).any(|c| c.pull.0 == reverted);
                 if again && !there && of_service {
@@ -334,10 +345,9 @@ fn takes_over_what_fits(scene: &mut Scene, turned: &Turned<'_>) {
             let waited = earlier.policy.name == *name && matches!(earlier.phase, StagePhase::Waiting { .. });
             let gone = same_stage(turned.after, old, earlier).map(|stage| &stage.phase);
             let here = matches!(gone, Some(StagePhase::Superseded { by }) if *by == release.number);
-            let unwanted = brings_revert(scene, &release.changes.iter().collect::<Vec<_>>(), |pull| {
-                let merge = merge_of(scene, pull);
-                merge.is_some_and(|merge| scene.model.history.is_ancestor(merge, old.sha.as_str()))
-            });
+            // One that was reverted can never start, also when the revert is reverted again: what brings all goes on.
+            let mut taken_back = release.changes.iter().flat_map(|change| reverts(&scene.model, change.pull.0));
+            let unwanted = taken_back.any(|pull| contains(scene, old.sha.as_str(), pull));
             if waited && here && !unwanted {
                 taken.extend(old.changes.iter().map(|change| change.pull));
             }
