@@ -9,6 +9,7 @@ use plimsoll::domain::event::{Event, PullAction};
 use plimsoll::domain::facts::*;
 use plimsoll::domain::ids::*;
 use plimsoll::domain::reading::{Question, Reading};
+use plimsoll::engine::lanes::Lanes;
 use plimsoll::engine::outbox::{Sent, perform};
 use plimsoll::engine::ports::*;
 use plimsoll::engine::step::{Turn, turn};
@@ -33,10 +34,11 @@ fn main() {
 }
 
 async fn measure<S: Store>(name: &str, store: &S, repo: &RepoName, pulls: u64) {
+    let lanes = Lanes::default();
     let world = World { now: AtomicI64::new(1_000_000), made: AtomicU64::new(0) };
     // The repository's own lane reads the policy once; that is not what is measured.
     arrive(store, &world, repo, 0, PullAction::Opened).await;
-    all_turns(store, &world).await;
+    all_turns(store, &lanes, &world).await;
     all_effects(store, &world).await;
 
     for action in [PullAction::Opened, PullAction::Synchronize] {
@@ -44,7 +46,7 @@ async fn measure<S: Store>(name: &str, store: &S, repo: &RepoName, pulls: u64) {
         for number in 1..=pulls {
             arrive(store, &world, repo, number, action).await;
         }
-        let (turns, cost) = measured(all_turns(store, &world)).await;
+        let (turns, cost) = measured(all_turns(store, &lanes, &world)).await;
         println!(
             "{name}: {:6.1} CPU µs for each of {turns} turns of pull requests that were {word}",
             each(cost, turns)
@@ -52,7 +54,7 @@ async fn measure<S: Store>(name: &str, store: &S, repo: &RepoName, pulls: u64) {
         let (effects, cost) = measured(all_effects(store, &world)).await;
         println!("{name}: {:6.1} CPU µs for each of {effects} effects of them", each(cost, effects));
         // What the lanes hear of their effects.
-        let (turns, cost) = measured(all_turns(store, &world)).await;
+        let (turns, cost) = measured(all_turns(store, &lanes, &world)).await;
         println!("{name}: {:6.1} CPU µs for each of {turns} turns that hear of their effects", each(cost, turns));
     }
 }
@@ -70,10 +72,10 @@ async fn arrive<S: Store>(store: &S, world: &World, repo: &RepoName, number: u64
     store.arrive(arrival).await.expect("arrives");
 }
 
-async fn all_turns<S: Store>(store: &S, world: &World) -> u64 {
+async fn all_turns<S: Store>(store: &S, lanes: &Lanes, world: &World) -> u64 {
     let mut turns = 0;
     loop {
-        match turn(store, world, world, world, &holder()).await.expect("the store works") {
+        match turn((store, lanes), world, world, world, &holder()).await.expect("the store works") {
             Turn::Idle => return turns,
             Turn::Done => turns += 1,
             Turn::Deferred => panic!("nothing here can fail"),

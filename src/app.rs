@@ -5,6 +5,7 @@
 use crate::config::{self, DatabaseFlags, Flags, LogFlags, LogSettings, Refusal, Settings, Whereabouts, World};
 use crate::domain::ids::{Span, Timestamp};
 use crate::engine::janitor::Janitor;
+use crate::engine::lanes::Lanes;
 use crate::engine::ports::{Clock, GitHubError, Holder, Store, Webhooks};
 use crate::engine::run::{Bell, Engine, Pace};
 use crate::github::{Client, ClientSettings, Interpreter, Issuer, IssuerSettings, Secrets, key_signs};
@@ -187,6 +188,7 @@ pub async fn start_on<S: Store + 'static, C: Clock + 'static>(
             idle: IDLE,
             keep: Span(u64::try_from(settings.retention.as_millis()).unwrap_or(u64::MAX)),
         },
+        lanes: Lanes::default(),
     };
     let limits = Limits {
         request_timeout: settings.request_timeout,

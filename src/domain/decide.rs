@@ -117,6 +117,9 @@ pub fn decide(state: &State, event: &Event, facts: &Facts, now: Timestamp) -> De
 
 /// Answers who asked for the risk, as soon as there is something to say.
 fn answer_risk(state: &mut PullState) {
+    if state.asking_for_risk().next().is_none() {
+        return;
+    }
     let answer = match &state.judged {
         Some(judged) => view::check::risk_answer(judged),
         None if state.pull.as_ref().is_some_and(|pull| pull.open) => return,

@@ -4,6 +4,7 @@
 
 pub mod inbox;
 pub mod janitor;
+pub mod lanes;
 pub mod outbox;
 pub mod ports;
 pub mod query;

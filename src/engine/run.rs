@@ -2,6 +2,7 @@
 //!
 //! Knows when to look for work. Must never know what the work is.
 
+use super::lanes::Lanes;
 use super::outbox::{Sent, perform};
 use super::ports::{Clock, GitHub, Holder, Probes, Store, StoreError, Webhooks};
 use super::step::{Turn, turn};
@@ -59,6 +60,8 @@ pub struct Engine<S, G, P, W, C> {
     pub clock: Arc<C>,
     pub bell: Bell,
     pub pace: Pace,
+    /// Empty at the start.
+    pub lanes: Lanes,
 }
 
 impl<S, G, P, W, C> Engine<S, G, P, W, C>
@@ -105,7 +108,8 @@ where
 
     async fn turner(self: Arc<Self>, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            match turn(&*self.store, &*self.github, &*self.probes, &*self.clock, &self.pace.holder).await {
+            match turn((&*self.store, &self.lanes), &*self.github, &*self.probes, &*self.clock, &self.pace.holder).await
+            {
                 Ok(Turn::Idle) => self.rest(&self.bell.0.lanes, &stop).await,
                 Ok(Turn::Done) => {
                     // The turn may have given work to other lanes and to the outbox.

@@ -2,6 +2,7 @@
 //!
 //! Knows the order of a turn. Must never act on GitHub: it only reads, and what it decides goes to the outbox.
 
+use super::lanes::Lanes;
 use super::ports::{
     Arrival, ArrivalId, ClaimedLane, Clock, GitHub, GitHubError, Holder, Probes, Source, Store, StoreError, TurnCommit,
 };
@@ -12,6 +13,7 @@ use crate::domain::facts::{Absence, Fact, Facts, Need};
 use crate::domain::ids::*;
 use crate::domain::repository;
 use crate::domain::state::State;
+use std::sync::Arc;
 
 /// How long a lane is held for one turn.
 const LEASE: Span = Span::minutes(2);
@@ -64,9 +66,9 @@ impl From<StoreError> for Failure {
     }
 }
 
-/// Takes one lane with work and makes its turn.
+/// Takes one lane with work and makes its turn. `lanes` keeps what earlier turns of this process left.
 pub async fn turn<S: Store, G: GitHub, P: Probes, C: Clock>(
-    store: &S,
+    (store, lanes): (&S, &Lanes),
     github: &G,
     probes: &P,
     clock: &C,
@@ -84,7 +86,7 @@ pub async fn turn<S: Store, G: GitHub, P: Probes, C: Clock>(
     let taken: Vec<ArrivalId> = claimed.arrivals.iter().map(|(id, _)| *id).collect();
     let oldest = claimed.arrivals.iter().map(|(_, arrival)| arrival.at).min();
     let is_young = |at: Timestamp| clock.now().since(at) < PARK_AFTER;
-    match make(store, github, probes, clock, holder, claimed).await {
+    match make((store, lanes), github, probes, clock, holder, claimed).await {
         Ok(()) => Ok(Turn::Done),
         Err(Failure::Store(error @ StoreError::Conflict { .. })) => {
             tracing::info!(%subject, %error, "turn dropped");
@@ -116,7 +118,7 @@ pub fn backoff(failures: u32) -> Span {
 }
 
 async fn make<S: Store, G: GitHub, P: Probes, C: Clock>(
-    store: &S,
+    (store, lanes): (&S, &Lanes),
     github: &G,
     probes: &P,
     clock: &C,
@@ -126,7 +128,10 @@ async fn make<S: Store, G: GitHub, P: Probes, C: Clock>(
     let ClaimedLane { subject, snapshot, arrivals, .. } = claimed;
     let now = clock.now();
     let mut lane = match &snapshot {
-        Some(snapshot) => read(&snapshot.state)?,
+        Some(snapshot) => match lanes.take(&subject, snapshot.version) {
+            Some(lane) => lane,
+            None => read(&snapshot.state)?,
+        },
         None => Lane::new(&subject, now),
     };
     let mut turn = Gathered::default();
@@ -140,7 +145,7 @@ async fn make<S: Store, G: GitHub, P: Probes, C: Clock>(
     let mut facts = Facts::default();
     for (event, installation) in events {
         lane.installation = installation.or(lane.installation);
-        gather((store, github, probes), &lane, &subject, event, &mut facts, now).await?;
+        gather((store, lanes, github, probes), &lane, &subject, event, &mut facts, now).await?;
         let decision = decide::decide(&lane.state, event, &facts, now);
         lane.state = decision.next;
         turn.wake_at = decision.wake_at;
@@ -170,12 +175,13 @@ async fn make<S: Store, G: GitHub, P: Probes, C: Clock>(
     let state = serde_json::to_vec(&lane)
         .map_err(|e| Failure::Park { because: format!("the state cannot be written: {e}") })?;
     let (events, acts) = (arrivals.len(), effects.len());
+    let version = snapshot.map(|s| s.version);
     let notes = turn.notes.join("; ");
     store
         .commit(TurnCommit {
             subject: subject.clone(),
             holder: holder.clone(),
-            expected_version: snapshot.map(|s| s.version),
+            expected_version: version,
             state,
             wake_at: turn.wake_at,
             taken: arrivals.into_iter().map(|(id, _)| id).collect(),
@@ -185,6 +191,7 @@ async fn make<S: Store, G: GitHub, P: Probes, C: Clock>(
             at: now,
         })
         .await?;
+    lanes.keep(subject.clone(), version.unwrap_or(0) + 1, Arc::new(lane));
     let duration_ms = clock.now().since(now).0;
     if notes.is_empty() {
         tracing::debug!(%subject, events, effects = acts, duration_ms, "turn done");
@@ -213,7 +220,7 @@ fn read(state: &[u8]) -> Result<Lane, Failure> {
 
 /// Asks until the domain wants to know nothing more.
 async fn gather<S: Store, G: GitHub, P: Probes>(
-    (store, github, probes): (&S, &G, &P),
+    (store, lanes, github, probes): (&S, &Lanes, &G, &P),
     lane: &Lane,
     subject: &Subject,
     event: &Event,
@@ -227,7 +234,7 @@ async fn gather<S: Store, G: GitHub, P: Probes>(
         }
         for need in needs {
             let fact = match &need {
-                Need::PolicyInForce => policy_in_force(store, subject.repo()).await?,
+                Need::PolicyInForce => policy_in_force(store, lanes, subject.repo()).await?,
                 Need::Reading { question } => Fact::Reading(probes.ask(question).await),
                 _ => match lane.installation {
                     Some(installation) => ask(github, installation, subject.repo(), &need).await?,
@@ -240,11 +247,19 @@ async fn gather<S: Store, G: GitHub, P: Probes>(
     Err(Failure::Park { because: "one event asked for more and more facts".to_owned() })
 }
 
-async fn policy_in_force<S: Store>(store: &S, repo: &RepoName) -> Result<Fact, Failure> {
-    let lane = Subject::Repository { repo: repo.clone() };
-    let Some(snapshot) = store.peek(&lane).await? else { return Ok(Fact::PolicyInForce(None)) };
-    match read(&snapshot.state)?.state {
-        State::Repository(state) => Ok(repository::as_fact(&state)),
+async fn policy_in_force<S: Store>(store: &S, lanes: &Lanes, repo: &RepoName) -> Result<Fact, Failure> {
+    let subject = Subject::Repository { repo: repo.clone() };
+    let Some(snapshot) = store.peek(&subject).await? else { return Ok(Fact::PolicyInForce(None)) };
+    let lane = match lanes.at(&subject, snapshot.version) {
+        Some(lane) => lane,
+        None => {
+            let lane = Arc::new(read(&snapshot.state)?);
+            lanes.keep(subject, snapshot.version, Arc::clone(&lane));
+            lane
+        }
+    };
+    match &lane.state {
+        State::Repository(state) => Ok(repository::as_fact(state)),
         State::PullRequest(_) | State::Pipeline(_) => Ok(Fact::PolicyInForce(None)),
     }
 }

@@ -232,6 +232,8 @@ pub struct Record {
     pub versions: BTreeMap<u64, Vec<(i64, PullSnapshot)>>,
     /// The pipelines as they were last committed.
     pub pipelines: BTreeMap<ServiceName, Box<PipelineState>>,
+    /// As they were written.
+    pub written_pipelines: BTreeMap<ServiceName, Vec<u8>>,
     /// When a release began to wait in an environment, by the instance's clock.
     pub waiting_since: BTreeMap<Place, Timestamp>,
     /// Deliveries that nobody can read.

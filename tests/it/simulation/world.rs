@@ -9,6 +9,7 @@ use super::{START, acts, answers, direct, invariants, people};
 use bytes::Bytes;
 use plimsoll::domain::ids::*;
 use plimsoll::domain::policy::POLICY_PATH;
+use plimsoll::engine::lanes::Lanes;
 use plimsoll::engine::ports::*;
 use plimsoll::engine::step::{Turn, turn};
 use plimsoll::engine::{inbox, outbox};
@@ -77,6 +78,8 @@ pub(super) struct Instance {
     skew: i64,
     up_at: i64,
     pub(super) workers: Vec<Worker>,
+    /// What this life of it remembers.
+    lanes: Arc<Lanes>,
 }
 
 impl Worker {
@@ -148,6 +151,7 @@ impl World {
             skew: if skewed { chance.between(-invariants::SKEW_MAX, invariants::SKEW_MAX) } else { 0 },
             up_at: START,
             workers: Vec::new(),
+            lanes: Arc::default(),
         });
         let instances: Vec<Instance> = instances.collect();
         model.create_installation("grace", START);
@@ -206,6 +210,7 @@ impl World {
     fn restart(&mut self, at: usize) {
         let instance = &mut self.instances[at];
         instance.life += 1;
+        instance.lanes = Arc::default();
         let worker = |job| Worker { job, doing: None, idle: None };
         instance.workers = [Job::Sort, Job::Turn, Job::Turn, Job::Effect, Job::Effect].map(worker).into();
     }
@@ -315,8 +320,10 @@ impl World {
             replay: Arc::new(Mutex::default()),
         };
         let holder = || Holder(format!("instance-{}/{}/{which}", instance.name, instance.life));
-        let mut doing =
-            worker.doing.take().unwrap_or_else(|| Doing { future: begun(worker.job, hands(), holder()), wake_at: 0 });
+        let mut doing = worker.doing.take().unwrap_or_else(|| Doing {
+            future: begun(worker.job, hands(), instance.lanes.clone(), holder()),
+            wake_at: 0,
+        });
         match doing.future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(true)) => worker.idle = None,
             Poll::Ready(Ok(false)) => {
@@ -462,10 +469,17 @@ fn delivery(event: &plimsoll::sandbox::model::OutgoingEvent, at: i64) -> NewDeli
 }
 
 /// Begins a piece of work; it says whether there was any.
-fn begun(job: Job, hands: Hands, holder: Holder) -> Pin<Box<dyn Future<Output = Result<bool, StoreError>> + Send>> {
+fn begun(
+    job: Job,
+    hands: Hands,
+    lanes: Arc<Lanes>,
+    holder: Holder,
+) -> Pin<Box<dyn Future<Output = Result<bool, StoreError>> + Send>> {
     match job {
         Job::Sort => Box::pin(async move { Ok(inbox::sort(&hands, &hands, &hands).await? > 0) }),
-        Job::Turn => Box::pin(async move { Ok(turn(&hands, &hands, &hands, &hands, &holder).await? != Turn::Idle) }),
+        Job::Turn => {
+            Box::pin(async move { Ok(turn((&hands, &lanes), &hands, &hands, &hands, &holder).await? != Turn::Idle) })
+        }
         Job::Effect => {
             Box::pin(async move { Ok(outbox::perform(&hands, &hands, &hands, &holder).await? != outbox::Sent::Idle) })
         }

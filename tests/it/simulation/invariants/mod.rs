@@ -79,21 +79,30 @@ pub struct Turned<'a> {
 /// Judges a lane's new state.
 pub fn committed(scene: &mut Scene, subject: &Subject, after: &[u8], heard: &Heard, at: Timestamp) {
     let Subject::Pipeline { repo, service } = subject else { return };
-    let after = match read_lane(after).map(|lane| lane.state) {
-        Ok(State::Pipeline(after)) => after,
-        Ok(State::Repository(_) | State::PullRequest(_)) => {
-            return scene.broke(ROUND_TRIP, format!("{subject} is no pipeline any more"));
-        }
-        Err(because) => return scene.broke(ROUND_TRIP, because),
-    };
     let before = scene.record.pipelines.remove(service);
+    // Many a turn leaves all as it was.
+    let same = before.is_some() && scene.record.written_pipelines.get(service).is_some_and(|written| written == after);
     let before = before.unwrap_or_else(|| Box::new(PipelineState::new(repo.clone(), service.clone())));
-    let turned = Turned { before: &before, after: &after, heard, at };
+    let read = match same {
+        true => None,
+        false => match read_lane(after).map(|lane| lane.state) {
+            Ok(State::Pipeline(read)) => Some(read),
+            Ok(State::Repository(_) | State::PullRequest(_)) => {
+                return scene.broke(ROUND_TRIP, format!("{subject} is no pipeline any more"));
+            }
+            Err(because) => return scene.broke(ROUND_TRIP, because),
+        },
+    };
+    if !same {
+        scene.record.written_pipelines.insert(service.clone(), after.to_vec());
+    }
+    let after = read.as_ref().unwrap_or(&before);
+    let turned = Turned { before: &before, after, heard, at };
     gates::committed(scene, &turned);
     verified::committed(scene, &turned);
     rollouts::committed(scene, &turned);
     people::committed(scene, &turned);
-    scene.record.pipelines.insert(service.clone(), after);
+    scene.record.pipelines.insert(service.clone(), read.unwrap_or(before));
 }
 
 /// Judges a deployment or dispatch at the moment at which GitHub takes it.
