@@ -186,3 +186,7 @@ fn pause(length: Duration, stop: &CancellationToken) -> impl Future<Output = ()>
         }
     }
 }
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

@@ -267,3 +267,7 @@ async fn ask<G: GitHub>(
         }
     }
 }
+
+#[cfg(test)]
+#[path = "step_tests.rs"]
+mod tests;
