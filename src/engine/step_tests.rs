@@ -164,3 +164,39 @@ async fn a_lane_whose_process_ended_is_taken_over_when_its_lease_ran_out() {
     assert_eq!(script.next().await, Some(at_seconds(120)));
     assert_eq!(go(&script).await, Turn::Done);
 }
+
+#[tokio::test]
+async fn what_a_newer_version_wrote_is_left_as_it_is_and_not_tried_all_the_time() {
+    let script = Script::new();
+    script.arrive(repository(), US, pushed(), Timestamp(0)).await;
+    let lane = script.store.claim_lane(&holder(), Timestamp(0), Timestamp(0), 9).await.unwrap().unwrap();
+    let state = br#"{"format": 4000000000}"#.to_vec();
+    let newer = TurnCommit {
+        subject: repository(),
+        holder: holder(),
+        expected_version: None,
+        state: state.clone(),
+        wake_at: Some(at_seconds(60)),
+        taken: lane.arrivals.iter().map(|(id, _)| *id).collect(),
+        effects: Vec::new(),
+        forwards: Vec::new(),
+        journal: Vec::new(),
+        at: Timestamp(0),
+    };
+    script.store.commit(newer).await.unwrap();
+
+    script.arrive(repository(), US, pushed(), Timestamp(0)).await;
+    assert_eq!(go(&script).await, Turn::Deferred);
+    let because = "the state has format 4000000000, this version knows 2";
+    assert_eq!(script.store.parked(9).await.unwrap()[0].because, because);
+
+    // The clock calls, and there is nothing to put aside.
+    assert_eq!(script.next().await, Some(at_seconds(60)));
+    for pause in [2, 4, 8] {
+        let before = Clock::now(&script);
+        assert_eq!(go(&script).await, Turn::Deferred);
+        assert_eq!(script.next().await, Some(before.plus(Span::seconds(pause))));
+    }
+    assert_eq!(script.store.peek(&repository()).await.unwrap().unwrap().state, state);
+    assert_eq!(script.store.parked(9).await.unwrap().len(), 1);
+}
