@@ -45,3 +45,7 @@ fn interpret<W: Webhooks>(webhooks: &W, delivery: &NewDelivery) -> Sorted {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "inbox_tests.rs"]
+mod tests;

@@ -71,38 +71,5 @@ impl Janitor {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Mutex;
-
-    /// Deliveries that fail however often they are asked for.
-    struct Hopeless(Mutex<Vec<u64>>);
-
-    impl Deliveries for Hopeless {
-        async fn failed(&self, _since: Timestamp) -> Result<Vec<super::super::ports::FailedDelivery>, GitHubError> {
-            let failed = |n: u64| super::super::ports::FailedDelivery {
-                attempt: n,
-                id: DeliveryId::new(format!("guid-{n}")),
-                event: "push".into(),
-                at: Timestamp(0),
-            };
-            Ok((0..250).map(failed).collect())
-        }
-        async fn redeliver(&self, attempt: u64) -> Result<(), GitHubError> {
-            self.0.lock().expect("no test panics while it holds this").push(attempt);
-            Ok(())
-        }
-    }
-
-    #[tokio::test]
-    async fn each_delivery_is_asked_for_three_times_and_never_all_at_once() {
-        let hopeless = Hopeless(Mutex::default());
-        let mut janitor = Janitor::default();
-        let mut looks = Vec::new();
-        for _ in 0..10 {
-            looks.push(janitor.look(&hopeless, Timestamp(0)).await.expect("it answers"));
-        }
-        assert_eq!(looks, [100, 100, 100, 100, 100, 100, 50, 50, 50, 0]);
-        assert_eq!(hopeless.0.lock().expect("nobody else holds this").len(), 750);
-    }
-}
+#[path = "janitor_tests.rs"]
+mod tests;

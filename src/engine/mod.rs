@@ -9,4 +9,6 @@ pub mod outbox;
 pub mod ports;
 pub mod query;
 pub mod run;
+#[cfg(test)]
+mod script;
 pub mod step;

@@ -145,3 +145,7 @@ fn unsure<C: Clock>(clock: &C, claimed: &ClaimedEffect, error: GitHubError) -> E
 fn ended(done: Done) -> Ending {
     Ending::Done { id: done.id, url: done.url }
 }
+
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;

@@ -190,3 +190,7 @@ fn pause(length: Duration, stop: &CancellationToken) -> impl Future<Output = ()>
         }
     }
 }
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

@@ -104,6 +104,12 @@ pub async fn turn<S: Store, G: GitHub, P: Probes, C: Clock>(
             store.defer_lane(&subject, holder, clock.now().plus(backoff(failures).min(PAUSE_MAX)), &because).await?;
             Ok(Turn::Deferred)
         }
+        // The clock called, so there is nothing to put aside: the lane rests, or it would be taken again at once for ever.
+        Err(Failure::Park { because }) if taken.is_empty() => {
+            tracing::error!(%subject, because, failures, "turn cannot be made, tried again later");
+            store.defer_lane(&subject, holder, clock.now().plus(backoff(failures).min(PAUSE_MAX)), &because).await?;
+            Ok(Turn::Deferred)
+        }
         Err(Failure::Again { because } | Failure::Park { because }) => {
             tracing::error!(%subject, because, "turn parked");
             store.park_arrivals(&subject, holder, &taken, &because, clock.now()).await?;
@@ -282,3 +288,7 @@ async fn ask<G: GitHub>(
         }
     }
 }
+
+#[cfg(test)]
+#[path = "step_tests.rs"]
+mod tests;

@@ -1,0 +1,202 @@
+//! What becomes of a turn, by what GitHub answers.
+
+use super::*;
+use crate::domain::event::Signal;
+use crate::domain::facts::{PolicyFile, RepositorySnapshot};
+use crate::engine::ports::Parked;
+use crate::engine::script::*;
+
+const US: Option<InstallationId> = Some(InstallationId(7));
+
+/// Has the repository read its policy.
+fn pushed() -> Event {
+    Event::Pushed { branch: RefName::new("main"), after: Sha::parse(&"a".repeat(40)).unwrap(), by: None }
+}
+
+/// GitHub shows the repository, which has no policy.
+fn shown(need: &Need) -> Result<Fact, GitHubError> {
+    match need {
+        Need::Repository => {
+            Ok(Fact::Repository(RepositorySnapshot { default_branch: RefName::new("main"), archived: false }))
+        }
+        Need::PolicyFile => Ok(Fact::PolicyFile(PolicyFile::Missing)),
+        _ => Ok(Fact::Absent(Absence::NotFound)),
+    }
+}
+
+fn reads(reads: impl Fn(&Need) -> Result<Fact, GitHubError> + Send + Sync + 'static) -> Script {
+    let mut script = Script::new();
+    script.reads = Box::new(reads);
+    script
+}
+
+async fn go(script: &Script) -> Turn {
+    turn(&script.store, script, script, script, &holder()).await.unwrap()
+}
+
+async fn lane(script: &Script, subject: &Subject) -> Option<Lane> {
+    script.store.peek(subject).await.unwrap().map(|snapshot| read_lane(&snapshot.state).unwrap())
+}
+
+async fn journal(script: &Script, subject: &Subject) -> Vec<String> {
+    script.store.journal(subject, 100).await.unwrap().into_iter().map(|line| line.text).collect()
+}
+
+/// Makes turns until something was put aside, and gives the pauses between them, in seconds.
+async fn until_parked(script: &Script) -> (Vec<u64>, Vec<Parked>) {
+    let mut pauses = Vec::new();
+    loop {
+        assert_eq!(go(script).await, Turn::Deferred);
+        let parked = script.store.parked(100).await.unwrap();
+        if !parked.is_empty() {
+            return (pauses, parked);
+        }
+        let before = Clock::now(script);
+        pauses.push(script.next().await.unwrap().since(before).0 / 1_000);
+    }
+}
+
+#[test]
+fn pauses_double_up_to_an_hour() {
+    let seconds = |failures| backoff(failures).0 / 1_000;
+    assert_eq!(
+        [0, 1, 2, 9, 10, 11, 12, 63, 64, u32::MAX].map(seconds),
+        [2, 4, 8, 1_024, 2_048, 3_600, 3_600, 3_600, 3_600, 3_600]
+    );
+}
+
+#[tokio::test]
+async fn an_arrival_that_always_fails_is_put_aside_after_hours_and_the_others_go_on() {
+    let script = reads(|need| match need {
+        Need::RecentPulls { .. } => Err(unavailable()),
+        _ => Ok(Fact::Absent(Absence::NotFound)),
+    });
+    let fails = Event::RecheckRequested { head_sha: Sha::parse(&"b".repeat(40)).unwrap() };
+    script.arrive(repository(), US, fails, Timestamp(0)).await;
+    script.arrive(repository(), US, pushed(), Timestamp(0)).await;
+    let (pauses, parked) = until_parked(&script).await;
+    assert_eq!(pauses[..8], [2, 4, 8, 16, 32, 64, 128, 256]);
+    assert_eq!(pauses[8..], [300; 35]);
+    let [parked] = &parked[..] else { panic!("{parked:?}") };
+    assert_eq!((&parked.because, parked.at), (&unavailable().to_string(), at_seconds(510 + 35 * 300)));
+    assert_eq!(go(&script).await, Turn::Done);
+    assert_eq!(script.store.counts(Timestamp(0)).await.unwrap().arrivals_waiting, 0);
+}
+
+#[tokio::test]
+async fn an_old_arrival_is_tried_twelve_times_before_it_is_put_aside() {
+    let script = reads(|_| Err(unavailable()));
+    script.go_to(at_seconds(3 * 3_600));
+    script.arrive(repository(), US, pushed(), Timestamp(0)).await;
+    let (pauses, _) = until_parked(&script).await;
+    assert_eq!(pauses, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300, 300]);
+}
+
+#[tokio::test]
+async fn time_that_github_asked_for_is_given_and_puts_nothing_aside() {
+    let script = reads(|_| Err(wait(900)));
+    script.arrive(repository(), US, pushed(), Timestamp(0)).await;
+    for tries in 1..30 {
+        assert_eq!(go(&script).await, Turn::Deferred);
+        assert_eq!(script.next().await, Some(at_seconds(900 * tries)));
+    }
+    assert_eq!(script.store.parked(100).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_github_does_not_show_is_a_fact_to_decide_about() {
+    for error in [gone(), refused()] {
+        let script = reads(move |_| Err(error.clone()));
+        script.arrive(repository(), US, pushed(), Timestamp(0)).await;
+        assert_eq!(go(&script).await, Turn::Done);
+        let told = journal(&script, &repository()).await;
+        assert_eq!(told, ["the repository cannot be seen; it is left alone until access is granted again"]);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_is_asked_for_again() {
+    let script = reads(|_| Err(uncertain()));
+    script.arrive(repository(), US, pushed(), Timestamp(0)).await;
+    assert_eq!(go(&script).await, Turn::Deferred);
+    assert_eq!(script.next().await, Some(at_seconds(2)));
+    assert_eq!(script.store.parked(100).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_lane_that_never_heard_of_an_installation_asks_nobody() {
+    let script = reads(|_| panic!("through whom?"));
+    script.arrive(repository(), None, pushed(), Timestamp(0)).await;
+    assert_eq!(go(&script).await, Turn::Done);
+    assert_eq!(journal(&script, &repository()).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_lane_speaks_through_the_installation_heard_of_last() {
+    let script = Script::new();
+    for (heard, speaks) in [(US, US), (None, US), (Some(InstallationId(8)), Some(InstallationId(8)))] {
+        script.arrive(repository(), heard, pushed(), Timestamp(0)).await;
+        assert_eq!(go(&script).await, Turn::Done);
+        assert_eq!(lane(&script, &repository()).await.unwrap().installation, speaks);
+    }
+}
+
+#[tokio::test]
+async fn what_is_forwarded_tells_who_sent_it_and_through_whom_to_speak() {
+    let script = reads(shown);
+    script.go_to(at_seconds(5));
+    let wanted = Event::Signal(Signal::PolicyWanted { by: pull(1) });
+    script.arrive(repository(), US, wanted, Timestamp(0)).await;
+    assert_eq!(go(&script).await, Turn::Done);
+    let event = Event::Signal(Signal::PolicyReady);
+    let source = Source::Lane(repository());
+    let expected = Arrival { subject: pull(1), installation: US, event, source, at: at_seconds(5) };
+    assert_eq!(script.inbox().await, [expected]);
+}
+
+#[tokio::test]
+async fn a_lane_whose_process_ended_is_taken_over_when_its_lease_ran_out() {
+    let script = Script::new();
+    script.arrive(repository(), US, pushed(), Timestamp(0)).await;
+    let now = Clock::now(&script);
+    script.store.claim_lane(&Holder("gone".into()), now, now.plus(LEASE), 1).await.unwrap();
+    assert_eq!(go(&script).await, Turn::Idle);
+    assert_eq!(script.next().await, Some(at_seconds(120)));
+    assert_eq!(go(&script).await, Turn::Done);
+}
+
+#[tokio::test]
+async fn what_a_newer_version_wrote_is_left_as_it_is_and_not_tried_all_the_time() {
+    let script = Script::new();
+    script.arrive(repository(), US, pushed(), Timestamp(0)).await;
+    let lane = script.store.claim_lane(&holder(), Timestamp(0), Timestamp(0), 9).await.unwrap().unwrap();
+    let state = br#"{"format": 4000000000}"#.to_vec();
+    let newer = TurnCommit {
+        subject: repository(),
+        holder: holder(),
+        expected_version: None,
+        state: state.clone(),
+        wake_at: Some(at_seconds(60)),
+        taken: lane.arrivals.iter().map(|(id, _)| *id).collect(),
+        effects: Vec::new(),
+        forwards: Vec::new(),
+        journal: Vec::new(),
+        at: Timestamp(0),
+    };
+    script.store.commit(newer).await.unwrap();
+
+    script.arrive(repository(), US, pushed(), Timestamp(0)).await;
+    assert_eq!(go(&script).await, Turn::Deferred);
+    let because = "the state has format 4000000000, this version knows 2";
+    assert_eq!(script.store.parked(9).await.unwrap()[0].because, because);
+
+    // The clock calls, and there is nothing to put aside.
+    assert_eq!(script.next().await, Some(at_seconds(60)));
+    for pause in [2, 4, 8] {
+        let before = Clock::now(&script);
+        assert_eq!(go(&script).await, Turn::Deferred);
+        assert_eq!(script.next().await, Some(before.plus(Span::seconds(pause))));
+    }
+    assert_eq!(script.store.peek(&repository()).await.unwrap().unwrap().state, state);
+    assert_eq!(script.store.parked(9).await.unwrap().len(), 1);
+}
