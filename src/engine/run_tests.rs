@@ -43,6 +43,7 @@ impl Ring {
             clock: self.script.clone(),
             bell: self.bell.clone(),
             pace: Pace { holder: holder(), turns: self.workers, effects: self.workers, idle, keep: Span::hours(1) },
+            lanes: Lanes::default(),
         }
     }
 

@@ -31,7 +31,7 @@ fn reads(reads: impl Fn(&Need) -> Result<Fact, GitHubError> + Send + Sync + 'sta
 }
 
 async fn go(script: &Script) -> Turn {
-    turn(&script.store, script, script, script, &holder()).await.unwrap()
+    turn((&script.store, &Lanes::default()), script, script, script, &holder()).await.unwrap()
 }
 
 async fn lane(script: &Script, subject: &Subject) -> Option<Lane> {
