@@ -30,7 +30,7 @@ async fn admit(script: &Script, id: &str, event: &str) {
 }
 
 async fn go(script: &Script) -> usize {
-    sort(&script.store, &Words, script).await.unwrap()
+    sort(&*script.store, &Words, script).await.unwrap()
 }
 
 #[tokio::test]

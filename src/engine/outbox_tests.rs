@@ -51,7 +51,7 @@ fn finds(script: &Script, looks: impl IntoIterator<Item = Result<Option<Done>, G
 }
 
 async fn go(script: &Script) -> Sent {
-    perform(&script.store, script, script, &holder()).await.unwrap()
+    perform(&*script.store, script, script, &holder()).await.unwrap()
 }
 
 /// How effects of pull request 1 ended, as its lane heard it.
@@ -187,6 +187,26 @@ async fn looking_that_fails_again_and_again_comes_to_an_end() {
     }
     assert_eq!(tries, 21);
     assert_eq!(endings(&script).await, [Ending::Unknown { message: unavailable().to_string() }]);
+}
+
+#[tokio::test]
+async fn enough_is_enough_also_when_the_last_try_ended_in_another_way() {
+    let mut writes = vec![Err(unavailable()); 20];
+    writes.extend([Err(wait(90)), Err(unavailable())]);
+    let script = planned(Work::Act(dispatch()), writes).await;
+    while go(&script).await == Sent::Later {
+        script.next().await.unwrap();
+    }
+    assert_eq!(script.seen().len(), 22);
+
+    let script = planned(Work::Act(dispatch()), [Err(uncertain()), Err(uncertain())]).await;
+    let mut looks = vec![Err(unavailable()); 19];
+    looks.extend([Ok(None), Err(unavailable())]);
+    finds(&script, looks);
+    while go(&script).await == Sent::Later {
+        script.next().await.unwrap();
+    }
+    assert_eq!(script.seen().len(), 2 + 21);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use crate::domain::reading::{Question, Reading};
 use crate::store::MemoryStore;
 use std::collections::VecDeque;
 use std::future::Future;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 /// Answers a read.
@@ -19,7 +19,7 @@ pub type Answers = Box<dyn Fn(&Need) -> Result<Fact, GitHubError> + Send + Sync>
 
 /// What happens in one test. It begins at 0; reads find nothing unless the test says otherwise.
 pub struct Script {
-    pub store: MemoryStore,
+    pub store: Arc<MemoryStore>,
     pub reads: Answers,
     now: Mutex<i64>,
     /// How far the clock goes on after each time it is looked at.
@@ -41,7 +41,7 @@ pub enum Perform {
 impl Script {
     pub fn new() -> Self {
         Self {
-            store: MemoryStore::new(),
+            store: Arc::default(),
             reads: Box::new(|_| Ok(Fact::Absent(Absence::NotFound))),
             now: Mutex::new(0),
             passing: Mutex::default(),
@@ -124,6 +124,14 @@ impl GitHub for Script {
 impl Probes for Script {
     async fn ask(&self, _: &Question) -> Reading {
         unreachable!("no lane of these tests asks outside GitHub")
+    }
+}
+
+/// Waits for a call of the store, which is ready at once.
+pub fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("the memory store never waits"),
     }
 }
 

@@ -5,6 +5,8 @@ use crate::domain::event::Signal;
 use crate::domain::facts::{PolicyFile, RepositorySnapshot};
 use crate::engine::ports::Parked;
 use crate::engine::script::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const US: Option<InstallationId> = Some(InstallationId(7));
 
@@ -31,7 +33,7 @@ fn reads(reads: impl Fn(&Need) -> Result<Fact, GitHubError> + Send + Sync + 'sta
 }
 
 async fn go(script: &Script) -> Turn {
-    turn((&script.store, &Lanes::default()), script, script, script, &holder()).await.unwrap()
+    turn((&*script.store, &Lanes::default()), script, script, script, &holder()).await.unwrap()
 }
 
 async fn lane(script: &Script, subject: &Subject) -> Option<Lane> {
@@ -85,11 +87,14 @@ async fn an_arrival_that_always_fails_is_put_aside_after_hours_and_the_others_go
 
 #[tokio::test]
 async fn an_old_arrival_is_tried_twelve_times_before_it_is_put_aside() {
-    let script = reads(|_| Err(unavailable()));
-    script.go_to(at_seconds(3 * 3_600));
-    script.arrive(repository(), US, pushed(), Timestamp(0)).await;
-    let (pauses, _) = until_parked(&script).await;
-    assert_eq!(pauses, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300, 300]);
+    let pauses = [2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300, 300];
+    // The first is old from the beginning, the second just by the last try.
+    for age in [3 * 3_600, 3 * 3_600 - pauses.iter().sum::<u64>()] {
+        let script = reads(|_| Err(unavailable()));
+        script.go_to(at_seconds(age as i64));
+        script.arrive(repository(), US, pushed(), Timestamp(0)).await;
+        assert_eq!(until_parked(&script).await.0, pauses);
+    }
 }
 
 #[tokio::test]
@@ -155,14 +160,51 @@ async fn what_is_forwarded_tells_who_sent_it_and_through_whom_to_speak() {
 }
 
 #[tokio::test]
-async fn a_lane_whose_process_ended_is_taken_over_when_its_lease_ran_out() {
-    let script = Script::new();
+async fn a_lane_that_was_taken_over_is_left_to_who_has_it() {
+    let mut script = Script::new();
+    let store = script.store.clone();
+    script.reads = Box::new(move |_| {
+        let other = Holder("other".into());
+        let claim = |at: Timestamp| at_once(store.claim_lane(&other, at, at.plus(LEASE), 1)).unwrap();
+        // While the first of two reads is under way.
+        if at_once(store.next_due(Timestamp(0))).unwrap() == Some(at_seconds(120)) {
+            assert_eq!(claim(Timestamp(119_999)), None);
+            assert!(claim(at_seconds(120)).is_some());
+        }
+        Ok(Fact::Absent(Absence::NotFound))
+    });
     script.arrive(repository(), US, pushed(), Timestamp(0)).await;
-    let now = Clock::now(&script);
-    script.store.claim_lane(&Holder("gone".into()), now, now.plus(LEASE), 1).await.unwrap();
-    assert_eq!(go(&script).await, Turn::Idle);
-    assert_eq!(script.next().await, Some(at_seconds(120)));
+    assert_eq!(go(&script).await, Turn::Deferred);
+    assert_eq!(lane(&script, &repository()).await, None);
+    assert_eq!(script.next().await, Some(at_seconds(240)), "the other holds it");
+}
+
+#[tokio::test]
+async fn a_lane_that_the_clock_called_is_tried_as_long_as_it_takes() {
+    let failing = Arc::new(AtomicBool::new(false));
+    let fails = failing.clone();
+    let script = reads(move |need| if fails.load(Ordering::Relaxed) { Err(unavailable()) } else { shown(need) });
+    script.arrive(repository(), US, pushed(), Timestamp(0)).await;
     assert_eq!(go(&script).await, Turn::Done);
+    failing.store(true, Ordering::Relaxed);
+    script.go_to(at_seconds(900));
+    for tries in 0..100 {
+        let before = Clock::now(&script);
+        assert_eq!(go(&script).await, Turn::Deferred);
+        assert_eq!(script.next().await, Some(before.plus(backoff(tries).min(Span::minutes(5)))));
+    }
+    failing.store(false, Ordering::Relaxed);
+    assert_eq!(go(&script).await, Turn::Done);
+    assert_eq!(go(&script).await, Turn::Idle);
+}
+
+#[tokio::test]
+async fn when_the_clock_shall_call_is_for_the_last_event_of_a_turn_to_say() {
+    let script = reads(shown);
+    script.arrive(repository(), US, pushed(), Timestamp(0)).await;
+    script.arrive(repository(), US, Event::AccessChanged { granted: false }, Timestamp(0)).await;
+    assert_eq!(go(&script).await, Turn::Done);
+    assert_eq!((go(&script).await, script.next().await), (Turn::Idle, None));
 }
 
 #[tokio::test]
