@@ -17,6 +17,8 @@ pub const SETTLE: Span = Span::seconds(45);
 const _: () = assert!(LEASE.0 >= SEND_WITHIN.0 + SETTLE.0 + Span::seconds(10).0);
 /// How often an effect is tried before a person must look.
 const ATTEMPTS_MAX: u32 = 20;
+/// And how long ago the first try must be by then: waits that GitHub asked for are counted as tries too.
+const GIVE_UP_AFTER: Span = Span::hours(3);
 
 /// What became of one look into the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +99,7 @@ async fn go_on<G: GitHub, C: Clock>(
             EffectProgress::Later { until: clock.now().plus(wait), because }
         }
         Err(error @ GitHubError::Unavailable { .. }) => {
-            if claimed.attempts >= ATTEMPTS_MAX {
+            if is_enough(clock, claimed) {
                 return EffectProgress::Ended(Ending::Refused { message: error.to_string() });
             }
             EffectProgress::Later { until: clock.now().plus(backoff(claimed.attempts)), because: error.to_string() }
@@ -112,11 +114,15 @@ async fn go_on<G: GitHub, C: Clock>(
     }
 }
 
+/// Whether an effect was tried often and for long enough.
+fn is_enough<C: Clock>(clock: &C, claimed: &ClaimedEffect) -> bool {
+    claimed.attempts >= ATTEMPTS_MAX && clock.now().since(claimed.first_tried_at) >= GIVE_UP_AFTER
+}
+
 /// The look itself failed, so nothing may be sent: the effect may stand already.
 fn unsure<C: Clock>(clock: &C, claimed: &ClaimedEffect, error: GitHubError) -> EffectProgress {
     let because = error.to_string();
-    let give_up =
-        claimed.attempts >= ATTEMPTS_MAX || matches!(error, GitHubError::Gone { .. } | GitHubError::Refused { .. });
+    let give_up = is_enough(clock, claimed) || matches!(error, GitHubError::Gone { .. } | GitHubError::Refused { .. });
     if give_up {
         return EffectProgress::Ended(match &claimed.effect.work {
             // A view that is not shown does no harm; the next one replaces it.

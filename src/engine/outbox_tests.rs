@@ -210,6 +210,18 @@ async fn enough_is_enough_also_when_the_last_try_ended_in_another_way() {
 }
 
 #[tokio::test]
+async fn waits_that_github_asked_for_do_not_use_up_the_tries() {
+    let mut writes = vec![Err(wait(60)); 25];
+    writes.extend([Err(unavailable()), Ok(done())]);
+    let script = planned(Work::Act(dispatch()), writes).await;
+    while go(&script).await == Sent::Later {
+        script.next().await.unwrap();
+    }
+    assert_eq!(script.seen().len(), 27);
+    assert!(script.performs.lock().unwrap().is_empty(), "it was given up");
+}
+
+#[tokio::test]
 async fn a_process_that_was_asleep_sends_nothing_under_an_old_lease() {
     let script = planned(Work::Act(dispatch()), [Ok(done())]).await;
     // Between the claim and the sending.
