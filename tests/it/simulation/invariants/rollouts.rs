@@ -202,7 +202,15 @@ fn comes_in_order(scene: &mut Scene, landing: &Landing, release: &Release, polic
     });
     let Some((environment, step, bake)) = before else { return };
     let wanted = Landing { environment, step, ..landing.clone() };
-    let run = scene.record.landings.iter().find(|other| is_same(other, &wanted)).map(|other| other.id);
+    // Somebody may have asked for its very commit there: then it was through with that one.
+    let asked = |other: &&Landing| {
+        other.step.is_some()
+            && other.sha == wanted.sha
+            && (&other.service, &other.environment) == (&wanted.service, &wanted.environment)
+    };
+    let landings = || scene.record.landings.iter();
+    let own = landings().find(|other| is_same(other, &wanted));
+    let run = own.or_else(|| landings().rev().find(asked)).map(|other| other.id);
     let ended = run.and_then(|run| succeeded_at(scene, run));
     let baked = ended.is_some_and(|at| at + bake.0 as i64 <= landing.at + 2 * SKEW_MAX + 1_000);
     if !baked {
