@@ -8,6 +8,8 @@
 mod check;
 mod explain;
 mod health;
+mod risk;
+mod risk_data;
 mod sandbox;
 mod serve;
 mod story;
@@ -45,6 +47,8 @@ enum Command {
     Check(check::Check),
     /// Says why a release is or is not in an environment, where a pull request stands, or what became of a delivery
     Explain(explain::Explain),
+    /// Says how risky changes are, and learns and scores the model that says it
+    Risk(risk::Risk),
     /// Asks a running service whether it is ready; for the health checks of containers
     Health(health::Health),
 }
@@ -56,6 +60,7 @@ pub fn run() -> ExitCode {
         Command::Sandbox(sandbox) => sandbox.run(),
         Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),
+        Command::Risk(risk) => risk.run(),
         Command::Health(health) => health.run(),
     };
     ExitCode::from(code)

@@ -97,6 +97,7 @@ const CRATES_AT_HOME: &[(&str, &[&str])] = &[
     ("aws_lc_rs", &["sandbox"]),
     ("axum", &["web", "sandbox"]),
     ("clap", &["config", "cli", "main"]),
+    ("csv", &["cli"]),
     ("hmac", &["github::webhook", "sandbox", "web::session"]),
     ("jsonwebtoken", &["github"]),
     ("lz4_flex", &["store"]),

@@ -78,7 +78,7 @@ fn what_is_not_met_is_named_and_a_blocked_risk_only_when_the_policy_blocks() {
     strict.policy.risk.block = Some(Band::Moderate);
     desk.in_force(Some(strict)).play(Event::Look { because: "the policy".into() }).play(wanted());
     let [_, risk, _] = said(&desk);
-    insta::assert_snapshot!(risk.expect("risk"), @"moderate risk (26 %); the policy blocks from moderate on");
+    insta::assert_snapshot!(risk.expect("risk"), @"high risk (33 %); the policy blocks from moderate on");
 }
 
 #[test]

@@ -2,13 +2,37 @@
 //!
 //! Knows lines, files and a model read from a data file. Must never know who wrote the change: no author is a factor.
 
+mod accuracy;
+mod adapt;
+mod baseline;
+mod compose;
+mod design;
+mod digest;
+mod draw;
+mod fit;
 mod lower;
 mod measure;
+mod metric;
 mod model;
+mod pair;
+mod reasons;
+mod row;
+mod score;
+mod shape;
+mod standing;
+mod train;
 
-pub use lower::{Lowering, lower};
+pub use accuracy::{BandAccuracy, Calibration, Checked, Past, accuracy, calibration, checked};
+pub use adapt::{Evidence, adapt, level_only};
+pub use baseline::Baseline;
+pub use compose::{ReleaseRisk, compose};
+pub use lower::{Lowering, lower, lower_with};
 pub use measure::measure;
-pub use model::{Model, judge};
+pub use model::{Model, Provenance, judge, judge_with};
+pub use row::{TrainingRow, oldest_four_fifths};
+pub use score::{Figures, Scored, Scores, score};
+pub use standing::{Standing, standing, steady};
+pub use train::{Project, train};
 
 use super::policy::Band;
 use serde::{Deserialize, Serialize};
@@ -85,7 +109,7 @@ pub struct HistoryMetrics {
     pub last_fix: Option<f64>,
     /// Fixes among the earlier touches, from 0 to 1.
     pub fix_share: Option<f64>,
-    /// Touches of the files within the last 90 days.
+    /// Touches within the last 90 days, mean over the files.
     pub touches_90_days: Option<f64>,
     /// Hour (0 to 23) and weekday (0: Monday) of the author's own clock.
     pub hour: Option<f64>,
@@ -147,49 +171,10 @@ impl ChangeMetrics {
     }
 }
 
-/// The risk of several changes that are released together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ReleaseRisk {
-    /// Probability that at least one of the judged changes needs a fix, a revert or a rollback; 0 when there is none.
-    pub probability: f64,
-    /// Changes that were judged.
-    pub judged: usize,
-    /// Changes of which too little is known: the probability is then a lower bound.
-    pub unknown: usize,
-}
-
-/// Composes the risk of a release from its changes: `1 - (1 - p1)(1 - p2)...`.
-///
-/// That is the probability that at least one of them goes wrong if they go wrong independently. Changes of one release
-/// often share a cause, so it rather says too much than too little.
-pub fn compose(probabilities: impl IntoIterator<Item = Option<f64>>) -> ReleaseRisk {
-    let mut risk = ReleaseRisk::default();
-    let mut all_well = 1.0;
-    for probability in probabilities {
-        match probability {
-            Some(probability) => {
-                all_well *= 1.0 - probability;
-                risk.judged += 1;
-            }
-            None => risk.unknown += 1,
-        }
-    }
-    risk.probability = 1.0 - all_well;
-    risk
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::policy::RiskPolicy;
-
-    #[test]
-    fn a_release_is_riskier_than_its_riskiest_change() {
-        let risk = compose([Some(0.5), Some(0.2), None]);
-        assert!((risk.probability - 0.6).abs() < 1e-12);
-        assert_eq!((risk.judged, risk.unknown), (2, 1));
-        assert_eq!(compose([]), ReleaseRisk { probability: 0.0, judged: 0, unknown: 0 });
-    }
 
     #[test]
     fn a_bound_belongs_to_the_band_above_it() {
