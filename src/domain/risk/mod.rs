@@ -5,10 +5,12 @@
 mod lower;
 mod measure;
 mod model;
+mod outcome;
 
 pub use lower::{Lowering, lower};
 pub use measure::measure;
 pub use model::{Model, judge};
+pub use outcome::{Evidence, EvidenceKind, Outcome, merge};
 
 use super::policy::Band;
 use serde::{Deserialize, Serialize};
