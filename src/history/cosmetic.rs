@@ -22,9 +22,11 @@ impl Comments {
         let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
         let ending = name.rsplit(|byte| *byte == b'.').next().unwrap_or(name).to_ascii_lowercase();
         match &ending[..] {
-            b"c" | b"cc" | b"cpp" | b"cs" | b"css" | b"cxx" | b"dart" | b"go" | b"gradle" | b"groovy" | b"h" | b"hh"
-            | b"hpp" | b"hxx" | b"java" | b"js" | b"jsx" | b"kt" | b"kts" | b"less" | b"m" | b"mjs" | b"mm" | b"php"
-            | b"proto" | b"rs" | b"sass" | b"scala" | b"scss" | b"swift" | b"ts" | b"tsx" | b"zig" => Self::Slashes,
+            b"c" | b"cc" | b"cpp" | b"cs" | b"css" | b"cxx" | b"dart" | b"go" | b"gradle" | b"groovy" | b"h"
+            | b"hh" | b"hpp" | b"hxx" | b"java" | b"js" | b"jsx" | b"kt" | b"kts" | b"less" | b"m" | b"mjs" | b"mm"
+            | b"php" | b"proto" | b"rs" | b"sass" | b"scala" | b"scss" | b"swift" | b"ts" | b"tsx" | b"zig" => {
+                Self::Slashes
+            }
             b"bash" | b"cfg" | b"cmake" | b"conf" | b"ex" | b"exs" | b"jl" | b"makefile" | b"dockerfile" | b"pl"
             | b"pm" | b"properties" | b"py" | b"pyx" | b"r" | b"rb" | b"sh" | b"tf" | b"toml" | b"yaml" | b"yml" => {
                 Self::Hash
@@ -131,14 +133,19 @@ mod tests {
     use super::*;
 
     fn silent(path: &str, text: &str) -> Vec<bool> {
-        Sayer::new(text.as_bytes(), Comments::of(path.as_bytes())).saying(0, 100).iter().map(|line| *line == 0).collect()
+        Sayer::new(text.as_bytes(), Comments::of(path.as_bytes()))
+            .saying(0, 100)
+            .iter()
+            .map(|line| *line == 0)
+            .collect()
     }
 
     #[test]
     fn blank_lines_and_comments_say_nothing() {
-        assert_eq!(silent("a.rs", "\n  // x\nlet x = 1; // y\n/* a\n b\n */\ny /* z */\n"), [
-            true, true, false, true, true, true, false
-        ]);
+        assert_eq!(
+            silent("a.rs", "\n  // x\nlet x = 1; // y\n/* a\n b\n */\ny /* z */\n"),
+            [true, true, false, true, true, true, false]
+        );
         assert_eq!(silent("a.py", "# x\nx = 1\n#\n"), [true, false, true]);
         assert_eq!(silent("a.html", "<!-- a\nb --> <p>\n<!-- c -->\n"), [true, false, true]);
         assert_eq!(silent("Makefile", "# x\nx:"), [true, false]);

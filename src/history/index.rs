@@ -9,6 +9,7 @@ use super::attributes::Attributes;
 use super::error::HistoryError;
 use super::mine::{FileChange, Manner, Stage, mine};
 use super::outcome::{outcomes, sha};
+use super::record::{self, Names};
 use super::replay::{Past, Seen};
 use super::repo::{Commit, Repo};
 use super::tree::Paths;
@@ -33,15 +34,23 @@ impl Change {
     }
 }
 
-/// The changes of one branch up to one commit, and all that happened by then.
+/// The changes of one branch up to one commit.
+///
+/// They are held as they are written: small, and read when something is measured.
 #[derive(Default)]
 pub(super) struct Index {
-    pub changes: Vec<Change>,
-    pub paths: Paths,
-    places: HashMap<ObjectId, usize>,
-    /// Commits that the changes are or bring.
+    log: Vec<u8>,
+    /// Where each record ends in the log.
+    ends: Vec<usize>,
+    paths: Paths,
+    names: Names,
+    /// Places of the changes by the first eight bytes of their hashes.
+    places: HashMap<u64, usize>,
+    /// Commits that the changes are or bring, by the same.
     known: HashSet<u64>,
-    past: Past,
+    tip: Option<ObjectId>,
+    /// All that happened so far; made when it is first needed.
+    past: Option<Past>,
     /// The rules and the tree that they are of.
     attributes: Option<(ObjectId, Attributes)>,
 }
@@ -56,17 +65,37 @@ pub struct Extended {
 }
 
 impl Index {
-    /// Puts changes that were kept back together. They follow each other.
-    pub fn of(changes: Vec<Change>, paths: Paths) -> Self {
-        let mut index = Self { paths, ..Self::default() };
-        index.past.learn_paths(&index.paths, &|_| false);
-        index.append(changes);
-        index
+    /// Takes a change as it was written; `false` when it cannot be read.
+    pub fn remember(&mut self, record: &[u8]) -> bool {
+        let Some((id, brings)) = record::read_head(record, &mut self.paths, &mut self.names) else { return false };
+        self.log.extend_from_slice(record);
+        self.ends.push(self.log.len());
+        self.places.insert(short(&id), self.ends.len() - 1);
+        self.known.insert(short(&id));
+        self.known.extend(brings);
+        self.tip = Some(id);
+        true
+    }
+
+    /// How many changes there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
     }
 
     /// The last change.
     pub fn tip(&self) -> Option<ObjectId> {
-        self.changes.last().map(|change| change.step.id)
+        self.tip
+    }
+
+    /// The changes from a place on, as they are written.
+    pub fn records(&self, first: usize) -> impl Iterator<Item = &[u8]> {
+        (first..self.ends.len())
+            .map(|at| &self.log[at.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[at]])
+    }
+
+    /// The changes, read one after the other.
+    fn changes(&self) -> impl Iterator<Item = Change> {
+        self.records(0).map_while(|record| record::read(record, &self.names))
     }
 
     /// Brings the index to a commit: what lies between is mined, and what is no longer below it is dropped.
@@ -81,21 +110,21 @@ impl Index {
         let (kept, steps) = match scope {
             Scope::FirstParent => {
                 let places = &self.places;
-                let commits = walk::first_parents(repo, tip, &|id| places.contains_key(id), &mut listed)?;
+                let commits = walk::first_parents(repo, tip, &|id| places.contains_key(&short(id)), &mut listed)?;
                 let base = commits.last().map_or(Some(tip), |oldest| oldest.parents.first().copied());
-                let kept = base.and_then(|base| self.places.get(&base)).map_or(0, |place| place + 1);
+                let kept = base.and_then(|base| self.places.get(&short(&base))).map_or(0, |place| place + 1);
                 (kept, Listed::Commits(commits))
             }
             Scope::AllCommits => (0, Listed::Steps(walk::all_commits(repo, tip, &mut listed)?)),
         };
-        let dropped = self.changes.len() - kept;
+        let dropped = self.len() - kept;
         if dropped > 0 {
             self.cut(kept);
         }
         let steps = match steps {
             Listed::Steps(steps) => steps,
             Listed::Commits(commits) => {
-                let before = self.changes.last().map(|change| change.step.tree);
+                let before = self.tip.map(|tip| repo.commit(tip)).transpose()?.map(|commit| commit.tree);
                 walk::steps(repo, commits, before, &mut self.known)?
             }
         };
@@ -120,62 +149,79 @@ impl Index {
         let Self { attributes, paths, .. } = self;
         let attributes = &mut attributes.get_or_insert_with(|| (tree, Attributes::default())).1;
         let mut tell = |stage, done, all| progress(Progress { stage, done, all: Some(all) });
-        let files = mine(repo, steps, Manner { renames: true }, paths, attributes, &mut tell)?;
-        let attributes = &*attributes;
-        self.past.learn_paths(&self.paths, &|path| attributes.is_documentation(path));
-        Ok(files)
+        mine(repo, steps, Manner { renames: true }, paths, attributes, &mut tell)
     }
 
     /// Reads the attributes of the last change, so that they are known before the first extension.
     pub fn know_attributes(&mut self, repo: &Repo) -> Result<(), HistoryError> {
-        match self.changes.last().map(|change| change.step.tree) {
-            Some(tree) => self.read_attributes(repo, tree),
+        match self.tip {
+            Some(tip) => self.read_attributes(repo, repo.commit(tip)?.tree),
             None => Ok(()),
         }
     }
 
-    /// Reads the attributes of a tree, if they may differ from those that are known.
+    /// Reads the attributes of a tree.
     fn read_attributes(&mut self, repo: &Repo, tree: ObjectId) -> Result<(), HistoryError> {
-        let read = match self.changes.is_empty() {
+        if self.attributes.as_ref().is_some_and(|(of, _)| *of == tree) {
+            return Ok(());
+        }
+        let read = match self.ends.is_empty() {
             true => Attributes::read(repo, tree)?,
             // All folders that ever had any are known by now.
             false => Attributes::read_known(repo, tree, self.paths.named(Attributes::NAME))?,
         };
-        if read.say_documentation() {
-            self.past.forget_paths();
-            self.past.learn_paths(&self.paths, &|path| read.is_documentation(path));
+        let before = self.attributes.replace((tree, read));
+        if before.is_some_and(|(_, before)| before.say_documentation()) || self.attributes_say_documentation() {
+            // What paths are called may differ.
+            self.past = None;
         }
-        self.attributes = Some((tree, read));
         Ok(())
     }
 
+    fn attributes_say_documentation(&self) -> bool {
+        self.attributes.as_ref().is_some_and(|(_, said)| said.say_documentation())
+    }
+
     fn append(&mut self, changes: Vec<Change>) {
+        if let Some(past) = &mut self.past {
+            let attributes = self.attributes.as_ref();
+            past.learn_paths(&self.paths, &|path| attributes.is_some_and(|(_, said)| said.is_documentation(path)));
+        }
         for change in changes {
-            self.past.happen(&change.seen());
-            self.places.insert(change.step.id, self.changes.len());
+            let record = record::write(&change, &self.paths, &mut self.names);
+            self.log.extend_from_slice(&record);
+            self.ends.push(self.log.len());
+            self.places.insert(short(&change.step.id), self.ends.len() - 1);
             self.known.insert(short(&change.step.id));
             self.known.extend(&change.step.brings);
-            self.changes.push(change);
+            self.tip = Some(change.step.id);
+            if let Some(past) = &mut self.past {
+                past.happen(&change.seen());
+            }
         }
     }
 
     /// Forgets all changes but the first ones.
     fn cut(&mut self, kept: usize) {
-        let mut changes = std::mem::take(&mut self.changes);
-        changes.truncate(kept);
-        let paths = std::mem::take(&mut self.paths);
-        let attributes = self.attributes.take();
-        *self = Self::of(changes, paths);
-        self.attributes = attributes;
+        let before = std::mem::take(self);
+        for record in before.records(0).take(kept) {
+            self.remember(record);
+        }
+    }
+
+    /// Nothing happened yet, but the paths are known by name.
+    fn no_past(&self) -> Past {
+        let mut past = Past::default();
+        let attributes = self.attributes.as_ref();
+        past.learn_paths(&self.paths, &|path| attributes.is_some_and(|(_, said)| said.is_documentation(path)));
+        past
     }
 
     /// Every change with its metrics, oldest first.
     pub fn mined(&self) -> Vec<MinedChange> {
-        let mut past = Past::default();
-        let documentation = |path: &[u8]| self.attributes.as_ref().is_some_and(|(_, said)| said.is_documentation(path));
-        past.learn_paths(&self.paths, &documentation);
-        let mut mined = Vec::with_capacity(self.changes.len());
-        for change in &self.changes {
+        let mut past = self.no_past();
+        let mut mined = Vec::with_capacity(self.len());
+        for change in self.changes() {
             let metrics = past.measure(&change.seen());
             past.happen(&change.seen());
             mined.push(mined_change(&change.step, metrics));
@@ -185,24 +231,31 @@ impl Index {
 
     /// Metrics of one change of the branch, as they were when it came; `None`: it is none of its changes.
     pub fn mined_one(&self, id: ObjectId) -> Option<MinedChange> {
-        let place = *self.places.get(&id)?;
-        let mut past = Past::default();
-        past.learn_paths(&self.paths, &|_| false);
-        self.changes[..place].iter().for_each(|change| past.happen(&change.seen()));
-        let change = &self.changes[place];
+        let place = *self.places.get(&short(&id))?;
+        let mut past = self.no_past();
+        for change in self.changes().take(place) {
+            past.happen(&change.seen());
+        }
+        let change = record::read(self.records(place).next()?, &self.names).filter(|change| change.step.id == id)?;
         Some(mined_change(&change.step, past.measure(&change.seen())))
     }
 
     /// What went wrong, as far as the changes tell.
     pub fn outcomes(&self) -> Vec<Outcome> {
-        outcomes(&self.changes, self.paths.len())
+        outcomes(self.changes(), self.paths.len())
     }
 
     /// Measures what `head` brings over `base` as one change that comes next.
     ///
     /// The change is the difference between the two and their newest common commit, as a pull request shows it. Its author
     /// is who wrote most of its commits. `message` is what the pull request says; without, its commits speak.
-    pub fn measure_range(&mut self, repo: &Repo, base: ObjectId, head: ObjectId, message: Option<&str>) -> Result<Range, HistoryError> {
+    pub fn measure_range(
+        &mut self,
+        repo: &Repo,
+        base: ObjectId,
+        head: ObjectId,
+        message: Option<&str>,
+    ) -> Result<Range, HistoryError> {
         let (commits, common) = walk::between(repo, base, head)?;
         let unrelated = || HistoryError::Unrelated { base: base.to_string(), head: head.to_string() };
         let common = repo.commit(common.ok_or_else(unrelated)?)?;
@@ -210,7 +263,18 @@ impl Index {
         let step = range_step(&common, &head, &commits, message);
         let files = self.files(repo, head.tree, std::slice::from_ref(&step), &mut |_| {})?;
         let change = Change { files: files.into_iter().next().unwrap_or_default(), step };
-        let metrics = self.past.measure(&change.seen());
+        let mut past = match self.past.take() {
+            Some(past) => past,
+            None => {
+                let mut past = self.no_past();
+                self.changes().for_each(|change| past.happen(&change.seen()));
+                past
+            }
+        };
+        let attributes = self.attributes.as_ref();
+        past.learn_paths(&self.paths, &|path| attributes.is_some_and(|(_, said)| said.is_documentation(path)));
+        let metrics = past.measure(&change.seen());
+        self.past = Some(past);
         Ok(Range {
             base: sha(&common.id),
             head: sha(&head.id),

@@ -16,14 +16,13 @@ pub(super) enum FileKind {
 
 const PROSE: [&str; 8] = ["adoc", "asciidoc", "markdown", "md", "po", "pot", "rst", "txt"];
 const PAGES: [&str; 2] = ["htm", "html"];
-const SETTINGS: [&str; 13] = [
-    "cfg", "cmake", "conf", "config", "gradle", "ini", "json", "properties", "tf", "toml", "xml", "yaml", "yml",
-];
+const SETTINGS: [&str; 13] =
+    ["cfg", "cmake", "conf", "config", "gradle", "ini", "json", "properties", "tf", "toml", "xml", "yaml", "yml"];
 const CODE: [&str; 56] = [
     "bash", "c", "cc", "clj", "cpp", "cs", "css", "cxx", "dart", "el", "erl", "ex", "exs", "f90", "fs", "go", "groovy",
-    "h", "hh", "hpp", "hs", "hxx", "java", "jl", "js", "jsx", "kt", "kts", "less", "lua", "m", "mjs", "ml", "mm", "php",
-    "pl", "pm", "proto", "py", "pyx", "r", "rb", "rs", "s", "sass", "scala", "scss", "sh", "sql", "svelte", "swift",
-    "ts", "tsx", "vb", "vue", "zig",
+    "h", "hh", "hpp", "hs", "hxx", "java", "jl", "js", "jsx", "kt", "kts", "less", "lua", "m", "mjs", "ml", "mm",
+    "php", "pl", "pm", "proto", "py", "pyx", "r", "rb", "rs", "s", "sass", "scala", "scss", "sh", "sql", "svelte",
+    "swift", "ts", "tsx", "vb", "vue", "zig",
 ];
 /// Folders of which everything below tests.
 const TEST_FOLDERS: [&str; 9] = ["__tests__", "e2e", "spec", "specs", "t", "test", "testdata", "testing", "tests"];

@@ -125,7 +125,8 @@ fn draft(found: &[Difference], fix: bool, manner: Manner, paths: &Paths, texts: 
         let from = exact.get(&at).map(|from| &found[*from]);
         let (old_side, was) = from.map_or((file.old, None), |from| (from.old, Some(from.path)));
         let path = paths.bytes(file.path);
-        let mut blob = |side: Side| if side.is_submodule() { texts.submodule(side.id) } else { texts.blob(side.id, path) };
+        let mut blob =
+            |side: Side| if side.is_submodule() { texts.submodule(side.id) } else { texts.blob(side.id, path) };
         let (old, new) = (old_side.map(&mut blob), file.new.map(&mut blob));
         let wanted = if fix { Wanted::Blame } else { Wanted::Hunks };
         let pair = match (old, new) {
@@ -167,7 +168,8 @@ fn same_content(found: &[Difference], paths: &Paths) -> HashMap<usize, usize> {
                 continue;
             }
             let Some(candidates) = going.get_mut(&new.id) else { continue };
-            let fits = |from: &usize| !same_name || name(paths.bytes(found[*from].path)) == name(paths.bytes(file.path));
+            let fits =
+                |from: &usize| !same_name || name(paths.bytes(found[*from].path)) == name(paths.bytes(file.path));
             if let Some(place) = candidates.iter().position(fits) {
                 renamed.insert(at, candidates.remove(place));
             }

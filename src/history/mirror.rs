@@ -160,12 +160,17 @@ impl Mirror {
         if packs < PACKS_MAX {
             return Ok(());
         }
-        self.run("put packs together", self.git(None).args(["repack", "-d", "-l", "-q", "--geometric=2"])).await.map(drop)
+        self.run("put packs together", self.git(None).args(["repack", "-d", "-l", "-q", "--geometric=2"]))
+            .await
+            .map(drop)
     }
 
     async fn tip_of(&self, name: &str) -> Result<Option<Sha>, HistoryError> {
         let mut command = self.git(None);
-        match self.run("read a branch", command.args(["rev-parse", "--verify", "--quiet", "--end-of-options", name])).await {
+        match self
+            .run("read a branch", command.args(["rev-parse", "--verify", "--quiet", "--end-of-options", name]))
+            .await
+        {
             Ok(said) => Ok(Sha::parse(said.trim())),
             Err(HistoryError::Git { .. }) => Ok(None),
             Err(other) => Err(other),
@@ -233,7 +238,10 @@ impl Mirror {
         ] {
             command.env_remove(gone);
         }
-        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_SYSTEM", "/dev/null").env("GIT_CONFIG_GLOBAL", "/dev/null");
+        command
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_SYSTEM", "/dev/null")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null");
         command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_ALLOW_PROTOCOL", allowed).env("GIT_LFS_SKIP_SMUDGE", "1");
         command.env("LC_ALL", "C").env("GIT_CEILING_DIRECTORIES", self.folder.parent().unwrap_or(&self.folder));
         command.env("GIT_CONFIG_COUNT", settings.len().to_string());

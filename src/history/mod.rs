@@ -8,7 +8,7 @@
 //! repo          commits, trees, blobs                                  people         who, as a number
 //! walk          which commits are changes                              message        what they say
 //! mine          the files of each change   tree  texts  pack  lines    attributes     which files people wrote
-//! index         all changes of a branch, extended by each push         keep           the same in a file
+//! index         all changes of a branch, extended by each push         record  keep   the same in a file
 //! replay        changes in their order -> metrics                      outcome  szz   changes in their order -> outcomes
 //! ```
 //!
@@ -27,6 +27,7 @@ mod mirror;
 mod outcome;
 mod pack;
 mod people;
+mod record;
 mod replay;
 mod repo;
 mod szz;

@@ -128,9 +128,9 @@ impl Pack {
 
     fn base_start(&self, entry: &gix_pack::data::Entry, start: u64) -> Option<u64> {
         match &entry.header {
-            Header::OfsDelta { base_distance } => {
-                start.checked_sub(*base_distance).filter(|base| *base < start && self.starts.binary_search(base).is_ok())
-            }
+            Header::OfsDelta { base_distance } => start
+                .checked_sub(*base_distance)
+                .filter(|base| *base < start && self.starts.binary_search(base).is_ok()),
             Header::RefDelta { base_id } => self.start_of(base_id).filter(|base| *base != start),
             Header::Commit | Header::Tree | Header::Blob | Header::Tag => None,
         }

@@ -34,7 +34,11 @@ impl Person {
             None => &address[..],
         };
         let mut hash = Stable(0xcbf2_9ce4_8422_2325);
-        if own.is_empty() { (1, name.trim_ascii()).hash(&mut hash) } else { (0, own).hash(&mut hash) }
+        if own.is_empty() {
+            (1, name.trim_ascii()).hash(&mut hash)
+        } else {
+            (0, own).hash(&mut hash)
+        }
         Self(hash.finish())
     }
 }

@@ -101,17 +101,14 @@ impl Past {
             let first = path.iter().position(|byte| *byte == b'/').unwrap_or(0);
             let (folder, subsystem) = (folder_number(&path[..end]), folder_number(&path[..first]));
             let kind = match FileKind::of(&String::from_utf8_lossy(path)) {
-                FileKind::Code | FileKind::Other | FileKind::Page | FileKind::Setting if documentation(path) => FileKind::Prose,
+                FileKind::Code | FileKind::Other | FileKind::Page | FileKind::Setting if documentation(path) => {
+                    FileKind::Prose
+                }
                 kind => kind,
             };
             self.places.push(Place { kind, folder, subsystem });
         }
         self.files.resize_with(paths.len(), || None);
-    }
-
-    /// Forgets what paths are called, so that it is learned again under other rules.
-    pub fn forget_paths(&mut self) {
-        self.places.clear();
     }
 
     /// What the past tells of a change that comes next.
@@ -151,12 +148,14 @@ impl Past {
         let days = |since: i64| now.saturating_sub(since).max(0) as f64 / DAY as f64;
         let touches = sum(&|file| file.touches);
         let fixes = sum(&|file| file.fixes);
-        let before: f64 = files.iter().filter_map(|file| file.lines.as_ref()).map(|lines| f64::from(lines.before)).sum();
+        let before: f64 =
+            files.iter().filter_map(|file| file.lines.as_ref()).map(|lines| f64::from(lines.before)).sum();
         let shares = known.iter().map(|file| f64::from(file.touches_by(main)) / f64::from(file.touches.max(1)));
         let own_subsystems = author.map_or(0.0, |author| {
             subsystems.iter().filter_map(|subsystem| author.subsystems.get(subsystem)).map(|n| f64::from(*n)).sum()
         });
-        let largest = files.iter().filter_map(|file| file.lines.as_ref()).map(|l| u64::from(l.added) + u64::from(l.deleted));
+        let largest =
+            files.iter().filter_map(|file| file.lines.as_ref()).map(|l| u64::from(l.added) + u64::from(l.deleted));
         let (hour, weekday) = hour_and_weekday(change.written);
         HistoryMetrics {
             lines_before: Some(mean(before, files.len(), 0.0)),

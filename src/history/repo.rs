@@ -45,8 +45,13 @@ impl Repo {
         if !path.is_dir() {
             return Err(HistoryError::NoRepository { path: path.to_owned() });
         }
-        let question =
-            ["rev-parse", "--path-format=absolute", "--git-common-dir", "--is-shallow-repository", "--show-object-format"];
+        let question = [
+            "rev-parse",
+            "--path-format=absolute",
+            "--git-common-dir",
+            "--is-shallow-repository",
+            "--show-object-format",
+        ];
         let said = git(path, &question)?.ok_or_else(|| HistoryError::NoRepository { path: path.to_owned() })?;
         let mut lines = said.lines();
         let (dir, shallow, format) = (lines.next(), lines.next(), lines.next());

@@ -18,33 +18,40 @@ const LINES_MAX: u32 = 500;
 /// A line of which it is not known where it came from.
 const UNKNOWN: u32 = u32::MAX;
 
-/// Labels for the changes that fixes blame.
-pub(super) fn fixes(changes: &[Change], paths: usize) -> Vec<Label> {
-    let mut origins: Vec<Option<Vec<u32>>> = vec![None; paths];
-    let mut labels = Vec::new();
-    for (at, change) in changes.iter().enumerate() {
+/// Follows where lines came from, and labels the changes that fixes blame.
+pub(super) struct Fixes {
+    /// By path, the change that brought each line.
+    origins: Vec<Option<Vec<u32>>>,
+}
+
+impl Fixes {
+    pub fn new(paths: usize) -> Self {
+        Self { origins: vec![None; paths] }
+    }
+
+    /// Takes the change at a place, after all those before it.
+    pub fn take(&mut self, at: usize, change: &Change, labels: &mut Vec<Label>) {
         let number = u32::try_from(at).unwrap_or(UNKNOWN);
         let mut blamed: BTreeMap<u32, u32> = BTreeMap::new();
         let asks = blames(change);
         for file in &change.files {
-            let before = origins[file.was.unwrap_or(file.path) as usize].take().unwrap_or_default();
+            let before = self.origins[file.was.unwrap_or(file.path) as usize].take().unwrap_or_default();
             if asks {
                 for (first, count) in &file.blamed {
                     let lines = before.iter().skip(*first as usize).take(*count as usize);
-                    lines.filter(|origin| **origin != UNKNOWN).for_each(|origin| *blamed.entry(*origin).or_insert(0) += 1);
+                    lines
+                        .filter(|origin| **origin != UNKNOWN)
+                        .for_each(|origin| *blamed.entry(*origin).or_insert(0) += 1);
                 }
             }
-            origins[file.path as usize] = after(file, before, number);
+            self.origins[file.path as usize] = after(file, before, number);
         }
-        // What the first commit brought was there before anybody could judge a change.
-        let known = blamed.into_iter().filter(|(origin, _)| changes[*origin as usize].step.parent.is_some());
-        labels.extend(known.map(|(origin, lines)| Label {
+        labels.extend(blamed.into_iter().map(|(origin, lines)| Label {
             change: origin as usize,
             by: at,
             kind: EvidenceKind::Fixed { lines },
         }));
     }
-    labels
 }
 
 /// Whether a change is a fix whose lost lines tell what it mends. A revert takes all lines back, good and bad.
@@ -64,7 +71,8 @@ fn after(file: &FileChange, mut before: Vec<u32>, number: u32) -> Option<Vec<u32
             before.resize(lines.before as usize, UNKNOWN);
             // From the end, so that the places before stay where they are.
             for hunk in file.hunks.iter().rev() {
-                let old = hunk.old_start as usize..(hunk.old_start as usize + hunk.old_lines as usize).min(before.len());
+                let old =
+                    hunk.old_start as usize..(hunk.old_start as usize + hunk.old_lines as usize).min(before.len());
                 if old.start <= old.end {
                     before.splice(old, std::iter::repeat_n(number, hunk.new_lines as usize));
                 }

@@ -180,8 +180,7 @@ impl<'t> Work<'t> {
         for index in indexes {
             let mut pack = Pack::open(&index)?;
             let missing = (0u32..).zip(&self.texts.ids).filter(|(blob, _)| !self.known[*blob as usize]);
-            let wanted: Vec<(u64, u32)> =
-                missing.filter_map(|(blob, id)| Some((pack.start_of(id)?, blob))).collect();
+            let wanted: Vec<(u64, u32)> = missing.filter_map(|(blob, id)| Some((pack.start_of(id)?, blob))).collect();
             let all = self.texts.ids.len();
             pack.each(&wanted, BLOB_BYTES_MAX, |blob, bytes| {
                 self.read(blob, bytes);
@@ -207,10 +206,7 @@ impl<'t> Work<'t> {
             self.texts.contents[at] = Content::Text { lines: count_lines(bytes) };
             return;
         }
-        let own = Waiting {
-            lines: Rc::new(lines(bytes)),
-            bytes: self.texts.saying[at].then(|| Rc::clone(bytes)),
-        };
+        let own = Waiting { lines: Rc::new(lines(bytes)), bytes: self.texts.saying[at].then(|| Rc::clone(bytes)) };
         self.texts.contents[at] = Content::Text { lines: u32::try_from(own.lines.len()).unwrap_or(u32::MAX) };
         let mut left = Vec::new();
         for pair in std::mem::take(&mut self.uses[at]) {

@@ -63,7 +63,9 @@ impl Paths {
 
     /// The paths whose last part is this name.
     pub fn named<'p>(&'p self, name: &'p str) -> impl Iterator<Item = &'p [u8]> {
-        let fits = move |path: &&[u8]| path.strip_suffix(name.as_bytes()).is_some_and(|rest| rest.is_empty() || rest.ends_with(b"/"));
+        let fits = move |path: &&[u8]| {
+            path.strip_suffix(name.as_bytes()).is_some_and(|rest| rest.is_empty() || rest.ends_with(b"/"))
+        };
         self.list.iter().map(|path| &**path).filter(fits)
     }
 }
@@ -179,7 +181,8 @@ impl Entry<'_> {
     /// Git sorts a folder as if its name ended in `/`, so a file and a folder of one name are two entries.
     fn compare(&self, other: &Self) -> Ordering {
         let shorter = self.name.len().min(other.name.len());
-        let ending = |entry: &Self| entry.name.get(shorter).copied().unwrap_or(if entry.is_folder() { b'/' } else { 0 });
+        let ending =
+            |entry: &Self| entry.name.get(shorter).copied().unwrap_or(if entry.is_folder() { b'/' } else { 0 });
         let names = self.name[..shorter].cmp(&other.name[..shorter]);
         names.then_with(|| ending(self).cmp(&ending(other))).then_with(|| self.name.len().cmp(&other.name.len()))
     }

@@ -179,11 +179,7 @@ pub(super) fn between(
 }
 
 /// Every commit but merges, oldest first in the order of `git log`.
-pub(super) fn all_commits(
-    repo: &Repo,
-    tip: ObjectId,
-    tell: &mut dyn FnMut(usize),
-) -> Result<Vec<Step>, HistoryError> {
+pub(super) fn all_commits(repo: &Repo, tip: ObjectId, tell: &mut dyn FnMut(usize)) -> Result<Vec<Step>, HistoryError> {
     let mut seen: HashSet<ObjectId> = HashSet::from([tip]);
     let mut trees: HashMap<ObjectId, ObjectId> = HashMap::new();
     let first = repo.commit(tip)?;

@@ -99,8 +99,15 @@ fn a_damaged_pack_is_said_so_and_stops_nothing_else() {
         std::fs::remove_file(&pack).unwrap();
         std::fs::write(&pack, &bytes).unwrap();
         // A turned bit may lie where nobody looks; whatever it does, it is an answer.
-        if let Err(error) = History::open(made.path()).and_then(|mut h| h.mine("HEAD", Scope::FirstParent, &mut |_| {})) {
-            assert!(matches!(error, HistoryError::Damaged { .. } | HistoryError::NoCommit { .. } | HistoryError::Empty { .. }), "{error}");
+        if let Err(error) = History::open(made.path()).and_then(|mut h| h.mine("HEAD", Scope::FirstParent, &mut |_| {}))
+        {
+            assert!(
+                matches!(
+                    error,
+                    HistoryError::Damaged { .. } | HistoryError::NoCommit { .. } | HistoryError::Empty { .. }
+                ),
+                "{error}"
+            );
         }
     }
 }
@@ -155,7 +162,9 @@ fn names_and_authors_need_not_be_utf_8() {
     let made = Made::new();
     let mut stream = Vec::new();
     for name in [b"caf\xe9/\xff.rs", b"caf\xe9/\xfe.rs"] {
-        stream.extend_from_slice(b"commit refs/heads/main\ncommitter J\xfcrgen <j\xfc@example.org> 1700000000 +0100\ndata 5\nfix\xe9\n");
+        stream.extend_from_slice(
+            b"commit refs/heads/main\ncommitter J\xfcrgen <j\xfc@example.org> 1700000000 +0100\ndata 5\nfix\xe9\n",
+        );
         stream.extend_from_slice(b"\nM 100644 inline ");
         stream.extend_from_slice(name);
         stream.extend_from_slice(b"\ndata 4\na\nb\n\n");
@@ -181,7 +190,8 @@ fn clocks_that_nobody_can_have_had_do_no_harm() {
         if let Some(parent) = &parent {
             text += &format!("parent {parent}\n");
         }
-        text += &format!("author Ada <a@example.org> {clock} +0000\ncommitter Ada <a@example.org> {clock} +0000\n\nx\n");
+        text +=
+            &format!("author Ada <a@example.org> {clock} +0000\ncommitter Ada <a@example.org> {clock} +0000\n\nx\n");
         let file = made.path().join(".git/made");
         std::fs::write(&file, text).unwrap();
         parent = Some(made.git(&["hash-object", "-t", "commit", "--literally", "-w", ".git/made"]));
@@ -191,8 +201,14 @@ fn clocks_that_nobody_can_have_had_do_no_harm() {
     let past: Vec<_> = mined.iter().map(|change| change.metrics.history.clone().unwrap()).collect();
     let ages: Vec<_> = past.iter().map(|past| past.age_days.unwrap()).collect();
     assert_eq!(ages, [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
-    assert_eq!(past.iter().map(|past| past.touches_90_days.unwrap()).collect::<Vec<_>>(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-    assert_eq!(past.iter().map(|past| past.hour.is_some()).collect::<Vec<_>>(), [true, false, false, false, true, false, false]);
+    assert_eq!(
+        past.iter().map(|past| past.touches_90_days.unwrap()).collect::<Vec<_>>(),
+        [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    );
+    assert_eq!(
+        past.iter().map(|past| past.hour.is_some()).collect::<Vec<_>>(),
+        [true, false, false, false, true, false, false]
+    );
 }
 
 #[test]

@@ -77,8 +77,11 @@ impl Made {
     /// Feeds git's `fast-import`.
     pub fn import(&self, stream: &[u8]) {
         use std::io::Write;
-        let mut child =
-            self.command(&["fast-import", "--quiet", "--date-format=raw-permissive"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let mut child = self
+            .command(&["fast-import", "--quiet", "--date-format=raw-permissive"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
         child.stdin.take().unwrap().write_all(stream).unwrap();
         assert!(child.wait().unwrap().success());
     }

@@ -26,7 +26,8 @@ pub fn counts_equal_gits(made: &Made) {
         }
     };
     history.line_counts("HEAD", Scope::AllCommits, &mut take).unwrap();
-    let log = ["-c", "core.quotePath=false", "log", "--no-merges", "--reverse", "--format=@%H", "--numstat", "--no-renames"];
+    let log =
+        ["-c", "core.quotePath=false", "log", "--no-merges", "--reverse", "--format=@%H", "--numstat", "--no-renames"];
     let gits = made.git(&log).replace("\n\n", "\n");
     let sorted = |text: &str| {
         let mut commits: Vec<_> = text.split('@').map(|part| part.trim().to_owned()).collect();
@@ -171,7 +172,10 @@ fn a_merge_is_one_change_by_those_whose_commits_it_brings() {
     made.git(&["merge", "--quiet", "--no-ff", "-m", "Merge pull request #3 from grace/shoes\n\nAdd shoes", "shoes"]);
     made.change("shoes.rs", "1\n2\n3\n", "More shoes");
     let mined = mined(&made);
-    assert_eq!(mined.iter().map(|c| c.title.as_str()).collect::<Vec<_>>(), ["Begin", "Go on", "Add shoes", "More shoes"]);
+    assert_eq!(
+        mined.iter().map(|c| c.title.as_str()).collect::<Vec<_>>(),
+        ["Begin", "Go on", "Add shoes", "More shoes"]
+    );
     assert_eq!((mined[2].metrics.lines_added, mined[2].pull.map(|n| n.0)), (Some(2), Some(3)));
     assert_eq!(past(&mined[2].metrics).experience, Some(0.0));
     let last = past(&mined[3].metrics);

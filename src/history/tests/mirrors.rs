@@ -77,7 +77,10 @@ async fn the_heads_of_pull_requests_are_fetched_as_far_as_they_are_there() {
     place.origin.git(&["checkout", "--quiet", "main"]);
     let pulls = [PullNumber(3), PullNumber(4)];
     let fetched = place.mirror().fetch(&place.remote(), &main_branch(), &pulls).await.unwrap();
-    assert_eq!(fetched.pulls.iter().map(|(number, sha)| (number.0, sha.as_str())).collect::<Vec<_>>(), [(4, head.as_str())]);
+    assert_eq!(
+        fetched.pulls.iter().map(|(number, sha)| (number.0, sha.as_str())).collect::<Vec<_>>(),
+        [(4, head.as_str())]
+    );
     let (mut kept, _) = Kept::open(&place.git_dir(), &place.folder.path().join("x")).unwrap();
     kept.extend(&fetched.tip, &mut |_| {}).unwrap();
     let range = kept.measure_range(&fetched.tip, &fetched.pulls[0].1, Some("Sell shoes")).unwrap();
@@ -108,12 +111,17 @@ async fn the_authorization_is_written_nowhere() {
 async fn a_mirror_has_no_work_tree_no_hook_and_none_of_the_repositorys_settings() {
     let place = Place::new();
     place.mirror().fetch(&place.remote(), &main_branch(), &[]).await.unwrap();
-    let mut names: Vec<_> =
-        std::fs::read_dir(place.git_dir()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = std::fs::read_dir(place.git_dir())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     assert_eq!(names, ["HEAD", "config", "objects", "refs"]);
     let config = std::fs::read_to_string(place.git_dir().join("config")).unwrap();
-    assert_eq!(config.split_whitespace().collect::<Vec<_>>().join(" "), "[core] repositoryformatversion = 0 filemode = true bare = true");
+    assert_eq!(
+        config.split_whitespace().collect::<Vec<_>>().join(" "),
+        "[core] repositoryformatversion = 0 filemode = true bare = true"
+    );
 }
 
 #[tokio::test]

@@ -41,7 +41,11 @@ fn a_fix_blames_whoever_brought_the_lines_that_it_takes_away() {
 fn cosmetic_changes_blame_nobody() {
     let mut made = Made::new();
     made.change("a.rs", &numbered(3), "Begin");
-    made.change("a.rs", &format!("{}// a comment\n\n  if a {{ b }}\n/* long\n comment */\n", numbered(3)), "Sell shoes");
+    made.change(
+        "a.rs",
+        &format!("{}// a comment\n\n  if a {{ b }}\n/* long\n comment */\n", numbered(3)),
+        "Sell shoes",
+    );
     made.change("a.rs", &format!("{}    if a {{ b }}\n", numbered(3)), "Fix the looks");
     insta::assert_snapshot!(told(&made), @"");
     made.change("a.rs", &numbered(4), "Fix shoes");
