@@ -111,6 +111,10 @@ pub(super) struct Compare {
 /// Lines of both middles together up to which git's bounds on effort, 256 steps from either end, cannot be met.
 const SHORT: usize = 500;
 
+/// Lines without a counterpart that must stand around a frequent line for git to put it aside: more than three times
+/// the frequent ones, of which the line itself counts twice.
+const LONE_MIN: usize = 7;
+
 impl Compare {
     /// The places in which two versions differ, in order.
     pub fn hunks(&mut self, old: &[Line], new: &[Line]) -> Vec<Hunk> {
@@ -144,22 +148,24 @@ impl Compare {
         }
         self.numbers.clear();
         self.numbers.extend(a.iter().map(|line| (*line, 0)));
-        let mut some = false;
+        let mut shared_in_b = 0;
         for line in b {
             if let Some(seen) = self.numbers.get_mut(line) {
                 *seen = 1;
-                some = true;
+                shared_in_b += 1;
             }
         }
-        if !some {
+        if shared_in_b == 0 {
             return Shared::Nothing;
         }
         self.numbers.retain(|_, seen| *seen == 1);
-        for (here, there) in [(old.len(), new), (new.len(), old)] {
+        let shared_in_a = a.iter().filter(|line| self.numbers.contains_key(line)).count();
+        let lone = [a.len() - shared_in_a, b.len() - shared_in_b];
+        for (here, there, lone) in [(old.len(), new, lone[0]), (new.len(), old, lone[1])] {
             let many = root(here).min(1_024);
             self.numbers.values_mut().for_each(|count| *count = 0);
-            // A short file cannot have a line that often.
-            if there.len() < many as usize {
+            // A short file cannot have a line that often, and git puts none aside without lone lines around it.
+            if there.len() < many as usize || lone < LONE_MIN {
                 continue;
             }
             for line in there {

@@ -50,6 +50,9 @@ const HUNKS_MAX: usize = 2_000;
 /// the same name.
 const RENAME_PAIRS_MAX: usize = 2_500;
 
+/// Changes after which what the repository has cached and mapped is let go of.
+const LET_GO_EVERY: usize = 2_000;
+
 /// Which files are taken.
 pub(super) trait Taken {
     fn takes(&mut self, path: &[u8]) -> bool;
@@ -78,6 +81,9 @@ pub(super) fn mine(
     let mut drafts = Vec::with_capacity(steps.len());
     // From new to old: in a pack the newest version is whole and older ones are built on it.
     for (done, step) in steps.iter().rev().enumerate() {
+        if done % LET_GO_EVERY == LET_GO_EVERY - 1 {
+            repo.let_go()?;
+        }
         found.clear();
         differ.compare(step.tree_before, Some(step.tree), paths, &mut found)?;
         found.retain(|file| *verdicts.entry(file.path).or_insert_with(|| taken.takes(paths.bytes(file.path))));
@@ -85,6 +91,9 @@ pub(super) fn mine(
         tell(Stage::Trees, done + 1, steps.len());
     }
     drafts.reverse();
+    if steps.len() >= LET_GO_EVERY {
+        repo.let_go()?;
+    }
     texts.run(repo, &mut |done, all| tell(Stage::Files, done, all))?;
     Ok(drafts.into_iter().map(|draft| draft.finish(&mut texts)).collect())
 }

@@ -7,21 +7,22 @@ use super::error::HistoryError;
 use super::people::Person;
 use gix_hash::{Kind, ObjectId};
 use gix_object::{CommitRef, Find};
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A blob beyond this many bytes counts as binary: it is data, and would only cost memory.
 pub(super) const BLOB_BYTES_MAX: usize = 32 << 20;
 /// Recently read trees and commits.
-const OBJECT_CACHE_BYTES: usize = 24 << 20;
+const OBJECT_CACHE_BYTES: usize = 12 << 20;
 /// Recently decoded bases of deltas.
-const DELTA_CACHE_BYTES: usize = 32 << 20;
+const DELTA_CACHE_BYTES: usize = 16 << 20;
 
 /// A repository that is read, never written.
 pub(super) struct Repo {
     git_dir: PathBuf,
     objects: PathBuf,
-    store: gix_odb::HandleArc,
+    store: RefCell<gix_odb::HandleArc>,
 }
 
 /// One commit, without its message's whole text being kept longer than needed.
@@ -71,17 +72,14 @@ impl Repo {
         if !objects.is_dir() {
             return Err(HistoryError::NoRepository { path: git_dir.to_owned() });
         }
-        let options = gix_odb::store::init::Options {
-            // A header may promise any size; what lies beyond this is never wanted.
-            alloc_limit_bytes: Some(8 * BLOB_BYTES_MAX),
-            ..Default::default()
-        };
-        let mut store = gix_odb::at_opts(&objects, Kind::Sha1, None, options)
-            .and_then(gix_odb::Handle::into_arc)
-            .map_err(|source| HistoryError::file(&objects, source))?;
-        store.set_pack_cache(|| Box::new(gix_pack::cache::lru::MemoryCappedHashmap::new(DELTA_CACHE_BYTES)));
-        store.set_object_cache(|| Box::new(gix_pack::cache::object::MemoryCappedHashmap::new(OBJECT_CACHE_BYTES)));
+        let store = RefCell::new(open_store(&objects)?);
         Ok(Self { git_dir: git_dir.to_owned(), objects, store })
+    }
+
+    /// Lets go of what was cached and mapped: pages of a pack that were looked at once count as memory of the process.
+    pub fn let_go(&self) -> Result<(), HistoryError> {
+        *self.store.borrow_mut() = open_store(&self.objects)?;
+        Ok(())
     }
 
     /// Folder of the objects, with the packs in `pack`.
@@ -134,7 +132,7 @@ impl Repo {
 
     /// Puts a blob's bytes into the buffer; `false` when it is not there, as in a partial clone, or too large.
     pub fn blob(&self, id: ObjectId, bytes: &mut Vec<u8>) -> Result<bool, HistoryError> {
-        let size = gix_object::FindHeader::try_header(&self.store, &id).map_err(|error| unreadable(id, &error))?;
+        let size = gix_object::FindHeader::try_header(&*self.store.borrow(), &id).map_err(|error| unreadable(id, &error))?;
         if size.is_none_or(|header| header.size > BLOB_BYTES_MAX as u64) {
             return Ok(false);
         }
@@ -159,11 +157,25 @@ impl Repo {
     }
 
     fn find(&self, id: ObjectId, bytes: &mut Vec<u8>) -> Result<Option<gix_object::Kind>, HistoryError> {
-        match self.store.try_find(&id, bytes) {
+        match self.store.borrow().try_find(&id, bytes) {
             Ok(found) => Ok(found.map(|data| data.kind)),
             Err(error) => Err(unreadable(id, &error)),
         }
     }
+}
+
+fn open_store(objects: &Path) -> Result<gix_odb::HandleArc, HistoryError> {
+    let options = gix_odb::store::init::Options {
+        // A header may promise any size; what lies beyond this is never wanted.
+        alloc_limit_bytes: Some(8 * BLOB_BYTES_MAX),
+        ..Default::default()
+    };
+    let mut store = gix_odb::at_opts(objects, Kind::Sha1, None, options)
+        .and_then(gix_odb::Handle::into_arc)
+        .map_err(|source| HistoryError::file(objects, source))?;
+    store.set_pack_cache(|| Box::new(gix_pack::cache::lru::MemoryCappedHashmap::new(DELTA_CACHE_BYTES)));
+    store.set_object_cache(|| Box::new(gix_pack::cache::object::MemoryCappedHashmap::new(OBJECT_CACHE_BYTES)));
+    Ok(store)
 }
 
 fn unreadable(id: ObjectId, error: &dyn std::fmt::Display) -> HistoryError {
