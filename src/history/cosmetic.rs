@@ -80,8 +80,8 @@ impl<'b> Sayer<'b> {
     /// without its white space. Parts are asked for in order.
     pub fn saying(&mut self, first: u32, count: u32) -> Vec<u32> {
         if let Some(skip) = first.checked_sub(self.line + 1) {
-            let ends = memchr::memchr_iter(b'\n', &self.bytes[self.start..]);
-            self.start = ends.skip(skip as usize).next().map_or(self.bytes.len(), |end| self.start + end + 1);
+            let mut ends = memchr::memchr_iter(b'\n', &self.bytes[self.start..]);
+            self.start = ends.nth(skip as usize).map_or(self.bytes.len(), |end| self.start + end + 1);
             self.line = first;
         }
         let (before, rest) = self.bytes.split_at(self.start);

@@ -132,7 +132,8 @@ impl Repo {
 
     /// Puts a blob's bytes into the buffer; `false` when it is not there, as in a partial clone, or too large.
     pub fn blob(&self, id: ObjectId, bytes: &mut Vec<u8>) -> Result<bool, HistoryError> {
-        let size = gix_object::FindHeader::try_header(&*self.store.borrow(), &id).map_err(|error| unreadable(id, &error))?;
+        let size =
+            gix_object::FindHeader::try_header(&*self.store.borrow(), &id).map_err(|error| unreadable(id, &error))?;
         if size.is_none_or(|header| header.size > BLOB_BYTES_MAX as u64) {
             return Ok(false);
         }
