@@ -8,6 +8,7 @@ pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod github;
+pub mod history;
 pub mod probe;
 pub mod sandbox;
 pub mod store;

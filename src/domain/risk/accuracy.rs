@@ -2,7 +2,7 @@
 //!
 //! Knows past probabilities and outcomes. Must never know a clock, or who wrote a change: it judges the model.
 
-use super::adapt::{Evidence, adapt, level_only};
+use super::adapt::{Learning, adapt, level_only};
 use super::model::Model;
 use super::row::TrainingRow;
 use crate::domain::ids::Timestamp;
@@ -15,7 +15,7 @@ const Z_MAX: f64 = 3.0;
 
 /// A verdict of the past and what became of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Past {
+pub struct PastVerdict {
     /// What was said, between 0 and 1.
     pub probability: f64,
     pub bad: bool,
@@ -46,7 +46,7 @@ pub struct Calibration {
 }
 
 /// Each band's verdicts, the highest band first; bands without any are left out.
-pub fn accuracy(past: &[Past], policy: &RiskPolicy) -> Vec<BandAccuracy> {
+pub fn accuracy(past: &[PastVerdict], policy: &RiskPolicy) -> Vec<BandAccuracy> {
     let bands = [Band::Critical, Band::High, Band::Moderate, Band::Low];
     bands
         .into_iter()
@@ -68,15 +68,15 @@ impl BandAccuracy {
 }
 
 /// Compares what was said with what happened; `None` below [`OUTCOMES_MIN`] outcomes.
-pub fn calibration(past: &[Past]) -> Option<Calibration> {
+pub fn calibration(past: &[PastVerdict]) -> Option<Calibration> {
     if past.len() < OUTCOMES_MIN {
         return None;
     }
-    let outcome = |past: &Past| if past.bad { 1.0 } else { 0.0 };
-    let sum = |of: &dyn Fn(&Past) -> f64| past.iter().map(of).sum::<f64>();
-    let variance = |past: &Past| past.probability * (1.0 - past.probability);
-    let lean = |past: &Past| 1.0 - 2.0 * past.probability;
-    let off = |past: &Past| outcome(past) - past.probability;
+    let outcome = |past: &PastVerdict| if past.bad { 1.0 } else { 0.0 };
+    let sum = |of: &dyn Fn(&PastVerdict) -> f64| past.iter().map(of).sum::<f64>();
+    let variance = |past: &PastVerdict| past.probability * (1.0 - past.probability);
+    let lean = |past: &PastVerdict| 1.0 - 2.0 * past.probability;
+    let off = |past: &PastVerdict| outcome(past) - past.probability;
     let expected = sum(&|past| past.probability);
     Some(Calibration {
         changes: past.len(),
@@ -123,7 +123,7 @@ impl Calibration {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checked {
     pub model: Model,
-    pub evidence: Evidence,
+    pub evidence: Learning,
     /// Of the verdicts that were given; `None`: too few outcomes.
     pub calibration: Option<Calibration>,
 }
@@ -132,7 +132,7 @@ pub struct Checked {
 /// shipped shapes are kept and only the level moves, until the verdicts hold again.
 ///
 /// `past`: the newest verdicts with an outcome. `rows`, `now` and `ahead` as for [`adapt`].
-pub fn checked(model: &Model, past: &[Past], rows: &[TrainingRow], now: Timestamp, ahead: usize) -> Checked {
+pub fn checked(model: &Model, past: &[PastVerdict], rows: &[TrainingRow], now: Timestamp, ahead: usize) -> Checked {
     let calibration = calibration(past);
     let drifted = calibration.is_some_and(|calibration| calibration.has_drifted());
     let (model, evidence) = if drifted { level_only(model, rows, now, ahead) } else { adapt(model, rows, now, ahead) };
@@ -145,8 +145,8 @@ mod tests {
     use crate::domain::risk::draw::Draw;
 
     /// So many verdicts of one probability, of which so many went wrong.
-    fn verdicts(probability: f64, n: usize, bad: usize) -> Vec<Past> {
-        (0..n).map(|i| Past { probability, bad: i < bad }).collect()
+    fn verdicts(probability: f64, n: usize, bad: usize) -> Vec<PastVerdict> {
+        (0..n).map(|i| PastVerdict { probability, bad: i < bad }).collect()
     }
 
     #[test]
@@ -181,10 +181,10 @@ mod tests {
     fn a_model_that_holds_is_seldom_called_adrift() {
         let mut draw = Draw::seeded(11);
         let drifted = (0..400).filter(|_| {
-            let past: Vec<Past> = (0..150)
+            let past: Vec<PastVerdict> = (0..150)
                 .map(|_| {
                     let probability = draw.share() * 0.6;
-                    Past { probability, bad: draw.share() < probability }
+                    PastVerdict { probability, bad: draw.share() < probability }
                 })
                 .collect();
             calibration(&past).unwrap().has_drifted()

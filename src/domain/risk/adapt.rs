@@ -73,7 +73,7 @@ const CHANGES_MAX: usize = 12_000;
 
 /// How far a repository's outcomes carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evidence {
+pub enum Learning {
     /// Too few: the model as it came.
     None { outcomes: usize },
     /// The level only.
@@ -89,28 +89,28 @@ pub enum Evidence {
 ///
 /// The version becomes, for instance, `2+repo-5f3a9c`: the same outcomes always give the same. Without evidence the model
 /// is returned as it came.
-pub fn adapt(model: &Model, rows: &[TrainingRow], now: Timestamp, ahead: usize) -> (Model, Evidence) {
+pub fn adapt(model: &Model, rows: &[TrainingRow], now: Timestamp, ahead: usize) -> (Model, Learning) {
     let known = known(rows, now);
     let outcomes = known.len();
     if outcomes < LEVEL_FROM {
-        return (model.clone(), Evidence::None { outcomes });
+        return (model.clone(), Learning::None { outcomes });
     }
     let (shaped, evidence) = if outcomes < SHAPES_FROM {
-        (model.clone(), Evidence::Level { outcomes })
+        (model.clone(), Learning::Level { outcomes })
     } else {
-        (with_shapes(model, &known), Evidence::Shapes { outcomes })
+        (with_shapes(model, &known), Learning::Shapes { outcomes })
     };
     (named(at_level(shaped, &known, ahead), model), evidence)
 }
 
 /// The same, but only the level moves however many outcomes there are: what is left of a model that no longer holds.
-pub fn level_only(model: &Model, rows: &[TrainingRow], now: Timestamp, ahead: usize) -> (Model, Evidence) {
+pub fn level_only(model: &Model, rows: &[TrainingRow], now: Timestamp, ahead: usize) -> (Model, Learning) {
     let known = known(rows, now);
     let outcomes = known.len();
     if outcomes < LEVEL_FROM {
-        return (model.clone(), Evidence::None { outcomes });
+        return (model.clone(), Learning::None { outcomes });
     }
-    (named(at_level(model.clone(), &known, ahead), model), Evidence::Level { outcomes })
+    (named(at_level(model.clone(), &known, ahead), model), Learning::Level { outcomes })
 }
 
 type Known<'a> = (&'a ChangeMetrics, bool);

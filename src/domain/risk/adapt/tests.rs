@@ -26,7 +26,7 @@ fn repository(seed: u64, n: usize, level: f64, by_touches: f64) -> Vec<TrainingR
         .collect()
 }
 
-fn adapted(rows: &[TrainingRow]) -> (Model, Evidence) {
+fn adapted(rows: &[TrainingRow]) -> (Model, Learning) {
     adapt(Model::shipped(), rows, Timestamp(i64::MAX), 0)
 }
 
@@ -36,12 +36,12 @@ fn mean(model: &Model, rows: &[TrainingRow]) -> f64 {
 
 #[test]
 fn without_outcomes_the_model_stays_as_it_is() {
-    assert_eq!(adapted(&[]), (Model::shipped().clone(), Evidence::None { outcomes: 0 }));
+    assert_eq!(adapted(&[]), (Model::shipped().clone(), Learning::None { outcomes: 0 }));
     let mut rows = repository(1, 500, 1.0, 0.0);
     rows.iter_mut().for_each(|row| row.outcome = None);
-    assert_eq!(adapted(&rows), (Model::shipped().clone(), Evidence::None { outcomes: 0 }));
+    assert_eq!(adapted(&rows), (Model::shipped().clone(), Learning::None { outcomes: 0 }));
     let few = repository(1, LEVEL_FROM - 1, 1.0, 0.0);
-    assert_eq!(adapted(&few), (Model::shipped().clone(), Evidence::None { outcomes: LEVEL_FROM - 1 }));
+    assert_eq!(adapted(&few), (Model::shipped().clone(), Learning::None { outcomes: LEVEL_FROM - 1 }));
 }
 
 #[test]
@@ -49,14 +49,14 @@ fn an_outcome_of_the_future_is_not_known() {
     let mut rows = repository(2, 300, 1.0, 0.0);
     rows.iter_mut().for_each(|row| row.known_at = Some(Timestamp(row.at.0 + 100)));
     let (_, evidence) = adapt(Model::shipped(), &rows, Timestamp(150), 0);
-    assert_eq!(evidence, Evidence::Level { outcomes: 51 });
+    assert_eq!(evidence, Learning::Level { outcomes: 51 });
 }
 
 #[test]
 fn few_outcomes_move_only_the_level() {
     let rows = repository(3, SHAPES_FROM - 1, 1.5, 0.0);
     let (model, evidence) = adapted(&rows);
-    assert_eq!(evidence, Evidence::Level { outcomes: SHAPES_FROM - 1 });
+    assert_eq!(evidence, Learning::Level { outcomes: SHAPES_FROM - 1 });
     assert_eq!((&model.factors, &model.pairs), (&Model::shipped().factors, &Model::shipped().pairs));
     assert!(model.intercept > Model::shipped().intercept + 0.7, "{} is the base rate", model.intercept);
 }
@@ -78,7 +78,7 @@ fn evidence_moves_the_model_gradually_and_never_in_a_jump() {
 fn with_many_outcomes_shapes_of_the_repository_grow() {
     let rows = repository(5, 1_500, 0.5, 0.8);
     let (model, evidence) = adapted(&rows);
-    assert_eq!(evidence, Evidence::Shapes { outcomes: 1_500 });
+    assert_eq!(evidence, Learning::Shapes { outcomes: 1_500 });
     let touches = model.factors.iter().find(|factor| factor.name == Metric::Touches).unwrap();
     assert!(touches.shape.adds(120.0) - touches.shape.adds(2.0) > 1.0, "{touches:?}");
     let rate = rows.iter().filter(|row| row.outcome == Some(true)).count() as f64 / 1_500.0;
@@ -114,7 +114,7 @@ fn the_version_tells_the_content_and_rows_may_stand_in_any_order() {
 fn level_only_keeps_the_shapes_whatever_the_evidence() {
     let rows = repository(9, 600, 1.0, 0.8);
     let (model, evidence) = level_only(Model::shipped(), &rows, Timestamp(i64::MAX), 0);
-    assert_eq!(evidence, Evidence::Level { outcomes: 600 });
+    assert_eq!(evidence, Learning::Level { outcomes: 600 });
     assert_eq!(model.factors, Model::shipped().factors);
     assert_ne!(model.intercept, Model::shipped().intercept);
 }
