@@ -7,6 +7,7 @@
 
 pub mod api;
 pub mod faults;
+mod git_http;
 pub mod history;
 pub mod hooks;
 pub mod keys;
@@ -134,6 +135,8 @@ pub(crate) struct Shared {
     wake_hooks: Notify,
     wake_runs: Notify,
     exec: Option<String>,
+    /// The bare repository; `None`: it is kept in memory.
+    git_folder: Option<PathBuf>,
 }
 
 /// A lock whose holder panicked still guards whole values here: each change is made in one call.
@@ -215,6 +218,11 @@ impl Sandbox {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let key = AppKey::shared().map_err(|_| SandboxError::Key)?;
+        let git_folder = match &options.world {
+            World::Made => None,
+            World::Git { folder } => Some(folder.join("shop.git")),
+            World::Own { folder, .. } => Some(folder.join("repository.git")),
+        };
         let mut model = match &options.world {
             World::Made => seed::small_shop(Box::new(MadeHistory::new()), now)?,
             World::Git { folder } => {
@@ -252,6 +260,7 @@ impl Sandbox {
             wake_hooks: Notify::new(),
             wake_runs: Notify::new(),
             exec: options.exec,
+            git_folder,
         });
         let cancel = CancellationToken::new();
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::faults::Trouble;
 use super::log::Recorded;
 use super::model::Refusal;
-use super::{Shared, api, locked, oidc, pages};
+use super::{Shared, api, git_http, locked, oidc, pages};
 
 const BODY_BYTES_MAX: usize = 25 * 1024 * 1024;
 
@@ -39,6 +39,11 @@ async fn any(State(shared): State<Arc<Shared>>, request: HttpRequest<Body>) -> R
     let query = parts.uri.query().unwrap_or_default().to_owned();
     if let Some(below) = path.strip_prefix(oidc::ROOT).filter(|_| enterprise.is_none()) {
         return answer_issuer(&shared, &parts, path, below);
+    }
+    if let Some(below) = git_http::below(&shared, path).map(str::to_owned) {
+        let inner = shared.clone();
+        let answer = tokio::task::spawn_blocking(move || git_http::answer(&inner, &parts, &below, &body)).await;
+        return answer.unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR, "git broke"));
     }
     if enterprise.is_none() && !API_ROOTS.contains(&root) {
         let (path, method, headers) = (path.to_owned(), parts.method.clone(), parts.headers.clone());

@@ -492,7 +492,7 @@ impl History for GitHistory {
     }
 }
 
-fn bare_command() -> Command {
+pub(in crate::sandbox) fn bare_command() -> Command {
     let mut command = Command::new("git");
     // Variables that would point git at another repository or another configuration.
     for name in [

@@ -3,7 +3,7 @@
 //! Knows commits, trees, refs, merges and differences. Knows nothing of pull requests, people's
 //! rights, webhooks or HTTP; the time of a commit always comes from the caller.
 
-mod git;
+pub(in crate::sandbox) mod git;
 mod made;
 
 pub use git::GitHistory;
