@@ -5,11 +5,14 @@
 //! Exit codes: 0 as asked; 1 something failed or was found wrong; 2 settings or arguments are missing or wrong;
 //! 130 stopped at once by a second signal.
 
+mod backtest;
 mod check;
 mod explain;
 mod health;
+mod learn;
 mod risk;
 mod risk_data;
+mod risk_of;
 mod sandbox;
 mod serve;
 mod story;
@@ -47,8 +50,10 @@ enum Command {
     Check(check::Check),
     /// Says why a release is or is not in an environment, where a pull request stands, or what became of a delivery
     Explain(explain::Explain),
-    /// Says how risky changes are, and learns and scores the model that says it
+    /// Says how risky changes are, and learns and scores the model that says it; needs no account
     Risk(risk::Risk),
+    /// Plays a repository's history again and says how right its risks would have been; needs no account
+    Backtest(backtest::Backtest),
     /// Asks a running service whether it is ready; for the health checks of containers
     Health(health::Health),
 }
@@ -61,6 +66,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),
         Command::Risk(risk) => risk.run(),
+        Command::Backtest(backtest) => backtest.run(),
         Command::Health(health) => health.run(),
     };
     ExitCode::from(code)

@@ -2,7 +2,7 @@
 
 use super::story;
 use crate::app::{self, Signals};
-use crate::config::{self, LogFlags, LogSettings, Settings};
+use crate::config::{self, HistorySettings, LogFlags, LogSettings, Settings};
 use crate::sandbox::model::RunTimes;
 use crate::sandbox::{Clock, Sandbox as GitHub, SandboxOptions, World};
 use crate::telemetry;
@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// How large the mirror of the sandbox's repository may be: its owner has the repository here anyway.
+const HISTORY_BYTES_MAX: u64 = 8 << 30;
 
 /// A GitHub on localhost, the real service against it, and a repository to try it on.
 #[derive(clap::Args)]
@@ -153,6 +156,11 @@ impl Sandbox {
             oidc_issuer: github.oidc_issuer(),
             oidc_audience: "plimsoll".to_owned(),
             api_token: None,
+            // A story is the same each time; what is learned would come in whenever it is ready.
+            history: self
+                .script
+                .is_none()
+                .then(|| HistorySettings { folder: folder.join("histories"), bytes_max: HISTORY_BYTES_MAX }),
         };
         let mut signals = Signals::new()?;
         let stop = CancellationToken::new();

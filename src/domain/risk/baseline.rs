@@ -28,6 +28,15 @@ impl Baseline {
         Self::of(rows, |metrics| vec![log(metrics.lines_added.map(|n| n as f64))])
     }
 
+    /// Lines added and deleted together; `None` when all outcomes are alike.
+    pub fn churn(rows: &[TrainingRow]) -> Option<Self> {
+        Self::of(rows, |metrics| {
+            let known = [metrics.lines_added, metrics.lines_deleted];
+            let lines = known.into_iter().flatten().fold(0u64, u64::saturating_add);
+            vec![log(known.iter().any(Option::is_some).then_some(lines as f64))]
+        })
+    }
+
     /// The fourteen metrics; `None` when all outcomes are alike.
     pub fn kamei(rows: &[TrainingRow]) -> Option<Self> {
         Self::of(rows, fourteen)
