@@ -143,6 +143,7 @@ impl GitHub for World {
             | Need::Checks { .. }
             | Need::Artifact { .. }
             | Need::OpenPulls
+            | Need::Past { .. }
             | Need::Reading { .. } => Fact::Absent(Absence::NotFound),
         })
     }

@@ -3,12 +3,15 @@
 //! The only room that names every adapter and that reads the system's clock. Must never decide anything else.
 
 use crate::config::{self, DatabaseFlags, Flags, LogFlags, LogSettings, Refusal, Settings, Whereabouts, World};
-use crate::domain::ids::{Span, Timestamp};
+use crate::domain::ids::{RepoName, Span, Timestamp};
+use crate::domain::risk::Outcome;
 use crate::engine::janitor::Janitor;
 use crate::engine::lanes::Lanes;
-use crate::engine::ports::{Clock, GitHubError, Holder, Store, Webhooks};
+use crate::engine::ports::{Clock, Failures, GitHubError, Holder, Store, Webhooks};
+use crate::engine::query;
 use crate::engine::run::{Bell, Engine, Pace};
 use crate::github::{Client, ClientSettings, Interpreter, Issuer, IssuerSettings, Secrets, key_signs};
+use crate::history::{Histories, Informed};
 use crate::probe::{HostRule, ProbeSettings, Prober, SystemResolver};
 use crate::store::{SqliteOptions, SqliteStore};
 use crate::telemetry;
@@ -172,11 +175,16 @@ pub async fn start_on<S: Store + 'static, C: Clock + 'static>(
         TcpListener::bind(settings.listen).await.with_context(|| format!("cannot listen on {}", settings.listen))?;
     let address = listener.local_addr().context("the listener has no address")?;
 
+    let histories = settings.history.as_ref().map(|kept| {
+        let seen = Seen(store.clone());
+        let (folder, web_url) = (kept.folder.clone(), &settings.github_web_url);
+        Histories::new(folder, kept.bytes_max, web_url, github.clone(), seen, clock.clone())
+    });
     let (client, clock_for_janitor) = (github.clone(), clock.clone());
     let bell = Bell::default();
     let engine = Engine {
         store: store.clone(),
-        github: Arc::new(github),
+        github: Arc::new(Informed::new(Arc::new(github), histories)),
         probes: Arc::new(probes),
         webhooks: Arc::new(Interpreter::new(&settings.github_api_url, &settings.app_id)),
         clock: clock.clone(),
@@ -236,6 +244,21 @@ pub async fn start_on<S: Store + 'static, C: Clock + 'static>(
         Ok(())
     });
     Ok(RunningApp { address, running })
+}
+
+/// What pipelines saw go wrong, for whoever learns from outcomes.
+struct Seen<S>(Arc<S>);
+
+impl<S: Store> Failures for Seen<S> {
+    async fn failures(&self, repo: &RepoName) -> Vec<Outcome> {
+        match query::failures(&*self.0, repo).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%repo, %error, "it is not known what went wrong with releases");
+                Vec::new()
+            }
+        }
+    }
 }
 
 /// What asks outside GitHub, within what the operator opened.
@@ -393,6 +416,7 @@ mod tests {
             oidc_issuer: config::OIDC_ISSUER.to_owned(),
             oidc_audience: "plimsoll".to_owned(),
             api_token: None,
+            history: None,
         };
         let stop = CancellationToken::new();
         let app = start(&settings, stop.clone()).await.unwrap();

@@ -64,6 +64,17 @@ pub struct Settings {
     pub oidc_audience: String,
     /// What readers of the API must bring; `None`: nobody may read.
     pub api_token: Option<SecretString>,
+    /// Where histories of repositories are kept; `None`: none are.
+    pub history: Option<HistorySettings>,
+}
+
+/// Where mirrors of repositories are kept, and how large one may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistorySettings {
+    /// Made when it is not there.
+    pub folder: PathBuf,
+    /// Of one repository's mirror, in bytes.
+    pub bytes_max: u64,
 }
 
 /// What is logged, and how it looks.
@@ -183,6 +194,16 @@ pub struct Flags {
     /// of this machine can see flags: rather use the environment or a file [env: PLIMSOLL_API_TOKEN] [default: none]
     #[arg(long, value_name = "TOKEN")]
     pub api_token: Option<String>,
+
+    /// Folder for mirrors of the repositories, from whose history risk is learned; needs git. `off`: risk is judged by the
+    /// list of changed files alone [env: PLIMSOLL_HISTORY_FOLDER] [default: plimsoll-history beside the database]
+    #[arg(long, value_name = "FOLDER")]
+    pub history_folder: Option<String>,
+
+    /// How large one repository's mirror may be; a larger repository is judged without its history
+    /// [env: PLIMSOLL_HISTORY_MEGABYTES_MAX] [default: 2048]
+    #[arg(long, value_name = "MEGABYTES")]
+    pub history_megabytes_max: Option<String>,
 }
 
 /// The flags about the log, which other commands have too.
@@ -252,6 +273,7 @@ pub fn read(flags: &Flags, world: &World) -> Result<Settings, Refusal> {
     let oidc_issuer = callers::oidc_issuer(&mut sources, flags, github_api_url.as_deref());
     let oidc_audience = callers::oidc_audience(&mut sources, flags);
     let api_token = callers::api_token(&mut sources, flags);
+    let history = values::history(&mut sources, flags, database.as_deref());
     let all = (|| {
         Some(Settings {
             listen: listen?,
@@ -273,6 +295,7 @@ pub fn read(flags: &Flags, world: &World) -> Result<Settings, Refusal> {
             oidc_issuer: oidc_issuer?,
             oidc_audience: oidc_audience?,
             api_token: api_token?,
+            history: history?,
         })
     })();
     sources.end(all)

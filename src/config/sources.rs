@@ -11,7 +11,7 @@ use toml::Value;
 pub struct Key(pub &'static str);
 
 /// Every key that the settings file may hold.
-pub const KEYS: [Key; 21] = [
+pub const KEYS: [Key; 23] = [
     Key("listen"),
     Key("database"),
     Key("github_api_url"),
@@ -33,6 +33,8 @@ pub const KEYS: [Key; 21] = [
     Key("oidc_issuer"),
     Key("oidc_audience"),
     Key("api_token"),
+    Key("history_folder"),
+    Key("history_megabytes_max"),
 ];
 
 impl Key {

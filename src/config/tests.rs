@@ -78,6 +78,22 @@ fn three_settings_are_enough() {
     assert_eq!(settings.oidc_issuer, "https://token.actions.githubusercontent.com");
     assert_eq!(settings.oidc_audience, "plimsoll");
     assert!(settings.api_token.is_none(), "nobody may read");
+    let folder = PathBuf::from("plimsoll-history");
+    assert_eq!(settings.history, Some(HistorySettings { folder, bytes_max: 2 << 30 }));
+}
+
+#[test]
+fn histories_are_kept_beside_the_database_elsewhere_or_nowhere() {
+    let history =
+        |more: &[(&'static str, &'static str)]| complete(more).settings().history.map(|history| history.folder);
+    assert_eq!(history(&[("PLIMSOLL_DATABASE", "/data/p.db")]), Some(PathBuf::from("/data/plimsoll-history")));
+    assert_eq!(history(&[("PLIMSOLL_HISTORY_FOLDER", "/cache/h")]), Some(PathBuf::from("/cache/h")));
+    assert_eq!(history(&[("PLIMSOLL_HISTORY_FOLDER", "off")]), None);
+    let refused = complete(&[("PLIMSOLL_HISTORY_MEGABYTES_MAX", "much")]).refusal();
+    assert_snapshot!(refused, @r"
+    One setting is missing or wrong:
+      - history_megabytes_max (from PLIMSOLL_HISTORY_MEGABYTES_MAX): `much` is not a number of megabytes from 1 to 1000000. Write it as 2048.
+    ");
 }
 
 #[test]
@@ -251,6 +267,8 @@ fn every_key_of_the_settings_file_is_read() {
         prometheus_url = "http://prometheus:9090/prom/"
         oidc_audience = "https://plimsoll.example"
         api_token = "0123456789abcdef0123456789abcdef"
+        history_folder = "/data/histories"
+        history_megabytes_max = 500
         "#,
     );
     let settings = given.settings();
@@ -291,6 +309,12 @@ fn every_key_of_the_settings_file_is_read() {
         oidc_audience: "https://plimsoll.example",
         api_token: Some(
             SecretBox<str>([REDACTED]),
+        ),
+        history: Some(
+            HistorySettings {
+                folder: "/data/histories",
+                bytes_max: 524288000,
+            },
         ),
     }
     "#);

@@ -3,7 +3,7 @@
 //! Knows one setting at a time. Every function returns `None` only after it noted a problem.
 
 use super::sources::{Found, Sources};
-use super::{Flags, GITHUB_API_URL, GITHUB_WEB_URL, Key, LogFlags, LogFormat, LogSettings, World};
+use super::{Flags, GITHUB_API_URL, GITHUB_WEB_URL, HistorySettings, Key, LogFlags, LogFormat, LogSettings, World};
 use http::Uri;
 use ipnet::IpNet;
 use secrecy::SecretString;
@@ -431,6 +431,36 @@ pub(super) fn prometheus_url(sources: &mut Sources, flags: &Flags) -> Option<Opt
     };
     sources.wrong(key, &found.from, what, "Write it as http://HOST:9090, with the path if it has one.");
     None
+}
+
+/// How large a mirror may be at least and at most, in megabytes.
+const HISTORY_MEGABYTES: std::ops::RangeInclusive<u64> = 1..=1_000_000;
+
+/// `Some(None)`: no history is kept, which is no mistake.
+pub(super) fn history(
+    sources: &mut Sources,
+    flags: &Flags,
+    database: Option<&Path>,
+) -> Option<Option<HistorySettings>> {
+    let key = Key("history_megabytes_max");
+    let megabytes = match sources.find(key, flags.history_megabytes_max.as_deref()) {
+        None => Some(2_048),
+        Some(found) => {
+            let number = found.text.trim().parse().ok().filter(|number| HISTORY_MEGABYTES.contains(number));
+            if number.is_none() {
+                let what = format!("`{}` is not a number of megabytes from 1 to 1000000.", shown(&found.text));
+                sources.wrong(key, &found.from, what, "Write it as 2048.");
+            }
+            number
+        }
+    };
+    let folder = match sources.find(Key("history_folder"), flags.history_folder.as_deref()) {
+        Some(found) if found.text.trim() == "off" => return megabytes.map(|_| None),
+        Some(found) => PathBuf::from(found.text.trim()),
+        None => database.and_then(Path::parent).unwrap_or(Path::new("")).join("plimsoll-history"),
+    };
+    let bytes_max = megabytes?.saturating_mul(1024 * 1024);
+    Some(Some(HistorySettings { folder, bytes_max }))
 }
 
 /// A length of time between two numbers of seconds.

@@ -8,6 +8,7 @@
 use super::ids::*;
 use super::policy::PolicyInForce;
 use super::reading::{Question, Reading};
+use super::risk::Past;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -51,6 +52,8 @@ pub enum Need {
     Artifact { name: String },
     /// The numbers of all open pull requests, at most 1,000.
     OpenPulls,
+    /// What the repository's history says of a pull request, by its own mirror.
+    Past { number: PullNumber, head_sha: Sha, base_ref: RefName },
     /// What runs is asked, outside GitHub.
     Reading { question: Question },
     /// The workflow run that was dispatched with this key, not before `since`.
@@ -79,6 +82,7 @@ pub enum Fact {
     Checks(Vec<CheckState>),
     Artifact(bool),
     OpenPulls(Vec<PullNumber>),
+    Past(Past),
     Reading(Reading),
     /// `None`: no such run was listed.
     RunByKey(Option<RunSnapshot>),
@@ -176,6 +180,9 @@ impl Facts {
         artifact(name: &str) -> bool, Need::Artifact { name: name.to_owned() }, Artifact);
     getter!(/// See [`Need::OpenPulls`].
         open_pulls() -> Vec<PullNumber>, Need::OpenPulls, OpenPulls);
+    getter!(/// See [`Need::Past`].
+        past(number: PullNumber, head_sha: &Sha, base_ref: &RefName) -> Past,
+        Need::Past { number, head_sha: head_sha.clone(), base_ref: base_ref.clone() }, Past);
     getter!(/// See [`Need::Reading`].
         reading(question: &Question) -> Reading, Need::Reading { question: question.clone() }, Reading);
     getter!(/// See [`Need::RunByKey`].

@@ -7,6 +7,7 @@ use crate::domain::event::Event;
 use crate::domain::facts::{Fact, Need};
 use crate::domain::ids::*;
 use crate::domain::reading::{Question, Reading};
+use crate::domain::risk::Outcome;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 
@@ -85,6 +86,30 @@ pub enum GitHubError {
     /// It may have happened or not.
     #[error("no answer to `{what}`; it may have happened: {message}")]
     Uncertain { what: String, message: String },
+}
+
+/// Says how a repository is fetched.
+pub trait Remotes: Send + Sync {
+    /// An authorization for reading a repository, good for some minutes, and its default branch.
+    fn remote(
+        &self,
+        installation: InstallationId,
+        repo: &RepoName,
+    ) -> impl Future<Output = Result<RemoteRepository, GitHubError>> + Send;
+}
+
+/// How a repository is fetched.
+#[derive(Clone, Debug)]
+pub struct RemoteRepository {
+    /// Value of the `Authorization` header. Never to be logged, nor to stand on a command line.
+    pub authorization: secrecy::SecretString,
+    pub default_branch: RefName,
+}
+
+/// Tells of changes that went wrong where Plimsoll saw it itself.
+pub trait Failures: Send + Sync {
+    /// What is known of a repository's changes, in no order. Empty also when it cannot be told now.
+    fn failures(&self, repo: &RepoName) -> impl Future<Output = Vec<Outcome>> + Send;
 }
 
 /// Knows which deliveries GitHub could not bring, and has it try again.

@@ -14,7 +14,7 @@ use super::{path, wire};
 use crate::domain::effect::Effect;
 use crate::domain::facts::{Fact, Need};
 use crate::domain::ids::*;
-use crate::engine::ports::{Clock, Done, GitHub, GitHubError};
+use crate::engine::ports::{Clock, Done, GitHub, GitHubError, RemoteRepository, Remotes};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
@@ -331,6 +331,23 @@ impl GitHub for Client {
 
     async fn probe(&self, effect: &Effect, since: Timestamp) -> Result<Option<Done>, GitHubError> {
         self.standing(effect, since).await
+    }
+}
+
+impl Remotes for Client {
+    async fn remote(&self, installation: InstallationId, repo: &RepoName) -> Result<RemoteRepository, GitHubError> {
+        let what = || format!("the remote of {repo}");
+        let default_branch = match self.fact(Place { installation, repo }, &Need::Repository).await? {
+            Fact::Repository(found) => found.default_branch,
+            _ => return Err(GitHubError::Gone { what: what(), message: "GitHub does not show it".to_owned() }),
+        };
+        let token = self.session(installation).token.token(self.now(), || self.mint(installation)).await?;
+        let authorization = token.basic().ok_or_else(|| GitHubError::Refused {
+            what: what(),
+            status: 0,
+            message: "the token cannot be sent to git".to_owned(),
+        })?;
+        Ok(RemoteRepository { authorization, default_branch })
     }
 }
 

@@ -80,6 +80,8 @@ impl Client {
                 Ok(unusable("the policy in force is not known to GitHub, but to the repository's lane"))
             }
             Need::Reading { .. } => Ok(unusable("what runs is not known to GitHub")),
+            // Who keeps mirrors answers this one before it comes here.
+            Need::Past { .. } => Ok(Fact::Absent(Absence::NotFound)),
             Need::Checks { sha } => self.checks(at, sha).await,
             Need::Artifact { name } => self.artifact(at, name).await,
             Need::OpenPulls => {

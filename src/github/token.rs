@@ -4,6 +4,7 @@
 
 use crate::domain::ids::{Span, Timestamp};
 use crate::engine::ports::GitHubError;
+use base64::Engine as _;
 use http::HeaderValue;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
@@ -42,6 +43,15 @@ impl Token {
     pub fn of_installation(text: &str, minted_at: Timestamp, expires_at: Timestamp) -> Option<Self> {
         let good_until = expires_at.minus(REST).max(minted_at.plus(Span::minutes(1)));
         Self::new(text, minted_at, good_until)
+    }
+}
+
+impl Token {
+    /// As git sends it: a user name that GitHub gives to tokens, and the token as password.
+    pub fn basic(&self) -> Option<SecretString> {
+        let token = self.header.to_str().ok()?.strip_prefix("Bearer ")?;
+        let pair = base64::engine::general_purpose::STANDARD.encode(format!("x-access-token:{token}"));
+        Some(SecretString::from(format!("Basic {pair}")))
     }
 }
 

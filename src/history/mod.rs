@@ -16,6 +16,7 @@
 
 mod attributes;
 mod cosmetic;
+mod desk;
 mod error;
 mod index;
 mod keep;
@@ -30,6 +31,7 @@ mod people;
 mod record;
 mod replay;
 mod repo;
+mod rows;
 mod szz;
 #[cfg(test)]
 mod tests;
@@ -37,11 +39,13 @@ mod texts;
 mod tree;
 mod walk;
 
+pub use desk::{Histories, Informed};
 pub use error::HistoryError;
 pub use index::Extended;
 pub use keep::{Kept, Opened};
 pub use mine::Stage;
 pub use mirror::{Fetched, Mirror, MirrorLimits, Remote};
+pub use rows::rows;
 pub use walk::Scope;
 
 use crate::domain::ids::{PullNumber, Sha, Timestamp};

@@ -7,9 +7,9 @@ use crate::domain::event::{Change, Plan};
 use crate::domain::facts::{Absence, ChangedFile, ChangedFiles, CommitSnapshot, FileStatus, Person, Review};
 use crate::domain::markdown::text;
 use crate::domain::policy::paths::{Patterns, touched_services};
-use crate::domain::policy::{POLICY_PATH, Pipeline, Service, parse, rules};
+use crate::domain::policy::{POLICY_PATH, Pipeline, RiskPolicy, Service, parse, rules};
 use crate::domain::release::eyes::co_authors;
-use crate::domain::risk::{self, Judgement, Reason};
+use crate::domain::risk::{self, Judgement, Model, Past, Reason, Verdict};
 
 /// How many reasons of its risk a release is told.
 const DRIVERS_MAX: usize = 3;
@@ -26,6 +26,7 @@ pub(super) fn needs(state: &PullState, pull: &PullSnapshot, facts: &Facts) -> Ve
         needs.push(Need::PullCommits { number, head_sha: head_sha.clone() });
     }
     let Some(Ok(files)) = facts.pull_files(number, &head_sha) else { return needs };
+    needs.push(Need::Past { number, head_sha: head_sha.clone(), base_ref: pull.base_ref.clone() });
     if edits_policy(files) {
         needs.push(Need::FileAt { path: POLICY_PATH.to_owned(), sha: head_sha });
     }
@@ -86,8 +87,7 @@ pub(super) fn apply(state: &mut PullState, pull: &PullSnapshot, facts: &Facts, h
     let people = rules::People { member: &member, permission: &permission };
     let reviews = reviews(state, facts);
     let files = &known_lines(files, pull);
-    let metrics = risk::measure(files, &pull.title);
-    let verdict = risk::judge(&metrics, &policy.policy.risk);
+    let verdict = verdict(state, pull, files, facts, &policy.policy.risk);
     heard.notes.push(format!("judged {}: {}", pull.head_sha.short(), in_short(&verdict.judgement)));
     state.judged = Some(Judged {
         head_sha: pull.head_sha.clone(),
@@ -102,6 +102,45 @@ pub(super) fn apply(state: &mut PullState, pull: &PullSnapshot, facts: &Facts, h
     });
     if pull.merged && !state.handed_over {
         hand_over(state, pull, files, facts, heard);
+    }
+}
+
+/// Judges the risk, by the repository's history where there is one.
+fn verdict(
+    state: &mut PullState,
+    pull: &PullSnapshot,
+    files: &ChangedFiles,
+    facts: &Facts,
+    policy: &RiskPolicy,
+) -> Verdict {
+    let listed = risk::measure(files, &pull.title);
+    let past = facts.past(state.number, &pull.head_sha, &pull.base_ref);
+    let tries = match &past {
+        Some(Ok(Past::Reading)) => (state.past_tries + 1).min(PAST_TRIES),
+        Some(Ok(Past::Known(_)) | Err(_)) | None => 0,
+    };
+    state.past_tries = tries;
+    let (model, mut verdict) = match past {
+        Some(Ok(Past::Known(known))) => {
+            let model = known.model.as_deref().unwrap_or(Model::shipped());
+            let mut verdict = risk::judge_with(model, &risk::completed(listed, known), policy);
+            if let Judgement::Known { probability, .. } = &verdict.judgement {
+                verdict.standing = risk::standing(*probability, &known.recent);
+            }
+            verdict.record = known.record.clone();
+            (model, verdict)
+        }
+        Some(Ok(Past::Reading) | Err(_)) | None => (Model::shipped(), risk::judge(&listed, policy)),
+    };
+    verdict.without_history = match past {
+        Some(Ok(Past::Reading)) => Some("It is being read; the verdict is made anew when that is done.".to_owned()),
+        Some(Err(Absence::Refused { message } | Absence::Unusable { message })) => Some(message.clone()),
+        Some(Ok(Past::Known(_)) | Err(Absence::NotFound)) | None => None,
+    };
+    verdict.lower = risk::lower_with(model, &verdict, policy);
+    match &state.judged {
+        Some(before) => risk::steady(&before.verdict, verdict, policy),
+        None => verdict,
     }
 }
 

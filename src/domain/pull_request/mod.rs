@@ -33,8 +33,14 @@ const COMMANDS_KEPT: usize = 50;
 const STALE_AFTER: Span = Span::hours(1);
 /// How long GitHub's lists may be behind: what changed so shortly before a look may not have been seen by it.
 const LISTED_WITHIN: Span = Span::minutes(1);
+/// How often a history that is being read is waited for: an hour in all.
+const PAST_TRIES: u32 = 6;
 /// How often the policy is asked for before the pull request gives up until something happens.
 const POLICY_TRIES: u32 = 6;
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
 
 /// The state of a pull request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +62,9 @@ pub struct PullState {
     pub handed_over: bool,
     /// How often the policy was asked for and not there.
     pub policy_tries: u32,
+    /// How often the history was still being read when this head was judged; 0: it is not waited for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub past_tries: u32,
     /// How often GitHub was asked to run our checks of this head again.
     pub rechecks: u64,
     /// Services whose pipelines this pull request asked to hold while it was open; they hear when it ends.
@@ -120,6 +129,7 @@ impl PullState {
             releases: BTreeMap::new(),
             handed_over: false,
             policy_tries: 0,
+            past_tries: 0,
             rechecks: 0,
             holding: BTreeSet::new(),
             said_to_group: None,
@@ -359,10 +369,11 @@ fn keep_counts(pull: &mut PullSnapshot, known: Option<&PullSnapshot>) {
     pull.changed_files = pull.changed_files.or(known.changed_files);
 }
 
-/// When the clock must call: only while the policy is awaited; all else comes by signal or by the sweep.
+/// When the clock must call: only while the policy or the history is awaited; all else comes by signal or by the sweep.
 pub fn wake_at(state: &PullState, now: Timestamp) -> Option<Timestamp> {
     // One that was closed meanwhile is not judged, so nobody would ever count the tries on.
     let is_judged = state.pull.as_ref().is_some_and(|pull| is_judged(state, pull));
-    let waiting = is_judged && (1..POLICY_TRIES).contains(&state.policy_tries);
-    waiting.then(|| now.plus(Span::minutes(1 << state.policy_tries.min(6))))
+    let tries = [(state.policy_tries, POLICY_TRIES), (state.past_tries, PAST_TRIES)];
+    let waiting = tries.into_iter().filter(|(tries, most)| is_judged && (1..*most).contains(tries));
+    waiting.map(|(tries, _)| now.plus(Span::minutes(1 << tries.min(6)))).min()
 }

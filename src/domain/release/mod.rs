@@ -15,6 +15,7 @@ pub mod breakglass;
 pub mod command;
 pub mod content;
 pub mod eyes;
+mod failures;
 pub mod gate;
 pub mod protection;
 pub mod report;
@@ -22,6 +23,8 @@ pub mod rollback;
 pub mod rollout;
 pub mod turn;
 pub mod verify;
+
+pub use failures::failures;
 
 #[cfg(test)]
 mod tests;

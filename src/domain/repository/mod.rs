@@ -355,7 +355,8 @@ fn pass_on(state: &RepositoryState, run: &RunSnapshot, heard: &mut Heard) {
     }
 }
 
-fn services(state: &RepositoryState) -> BTreeSet<&ServiceName> {
+/// The services that the policy in force names.
+pub fn services(state: &RepositoryState) -> BTreeSet<&ServiceName> {
     state.policy.iter().flat_map(|p| &p.policy.services).map(|service| &service.name).collect()
 }
 

@@ -5,6 +5,7 @@
 use super::reasons::counted;
 use super::{ChangeMetrics, HistoryMetrics, Judgement, Model, Verdict, judge_with};
 use crate::domain::policy::{Band, RiskPolicy};
+use serde::{Deserialize, Serialize};
 
 /// How many are told.
 const TOLD_MAX: usize = 3;
@@ -14,7 +15,7 @@ const POINTS_MIN: f64 = 1.0;
 const PARTS_MAX: u64 = 8;
 
 /// A smaller change and its probability, all else left as it is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lowering {
     /// In plain words, for instance `adding 50 lines instead of 100`.
     pub text: String,

@@ -16,7 +16,9 @@ mod metric;
 mod model;
 mod outcome;
 mod pair;
+mod past;
 mod reasons;
+mod replay;
 mod row;
 mod score;
 mod shape;
@@ -31,6 +33,8 @@ pub use lower::{Lowering, lower, lower_with};
 pub use measure::measure;
 pub use model::{Model, Provenance, judge, judge_with};
 pub use outcome::{Evidence, EvidenceKind, Outcome, merge};
+pub use past::{Known, Past, completed};
+pub use replay::{Foretold, Pace, replay};
 pub use row::{TrainingRow, oldest_four_fifths};
 pub use score::{Figures, Scored, Scores, score};
 pub use standing::{Standing, standing, steady};
@@ -125,6 +129,18 @@ pub struct Verdict {
     pub model: String,
     pub metrics: ChangeMetrics,
     pub judgement: Judgement,
+    /// Where it stands among the repository's recent changes; `None`: too few are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
+    /// What became of earlier verdicts here, a whole sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
+    /// What would lower it, by the model that gave it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lower: Vec<Lowering>,
+    /// Why it was judged without the repository's history, a whole sentence; `None`: it was not, or nobody keeps one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_history: Option<String>,
 }
 
 /// A probability with its reasons, or why there is none.

@@ -107,7 +107,15 @@ pub fn judge_with(model: &Model, metrics: &ChangeMetrics, policy: &RiskPolicy) -
         Ok(known) => known,
         Err(because) => Judgement::Abstains { because: because.to_owned() },
     };
-    Verdict { model: model.title(), metrics: metrics.clone(), judgement }
+    Verdict {
+        model: model.title(),
+        metrics: metrics.clone(),
+        judgement,
+        standing: None,
+        record: None,
+        lower: Vec::new(),
+        without_history: None,
+    }
 }
 
 impl Model {

@@ -4,6 +4,7 @@
 
 use super::{Judgement, Verdict};
 use crate::domain::policy::{Band, RiskPolicy};
+use serde::{Deserialize, Serialize};
 
 /// Changes below which a place among them says nothing.
 const CHANGES_MIN: usize = 20;
@@ -11,7 +12,7 @@ const CHANGES_MIN: usize = 20;
 const STEADY: f64 = 0.04;
 
 /// Where a change stands among a repository's changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// Of a hundred of the repository's changes, so many are less risky; changes of equal risk count half.
     pub percentile: u8,
@@ -76,7 +77,16 @@ mod tests {
     fn verdict(probability: f64, policy: &RiskPolicy) -> Verdict {
         let band = Band::of(probability, policy);
         let judgement = Judgement::Known { probability, band, reasons: Vec::new(), base: 20.0 };
-        Verdict { model: "additive-2".into(), metrics: ChangeMetrics::default(), judgement }
+        let given = |judgement| Verdict {
+            model: "additive-2".into(),
+            metrics: ChangeMetrics::default(),
+            judgement,
+            standing: None,
+            record: None,
+            lower: Vec::new(),
+            without_history: None,
+        };
+        given(judgement)
     }
 
     #[test]

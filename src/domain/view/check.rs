@@ -8,7 +8,7 @@ use crate::domain::policy::rules::{Outcome, RuleResult};
 use crate::domain::policy::{Band, POLICY_PATH};
 use crate::domain::problem::{Problem, Severity};
 use crate::domain::pull_request::{Judged, PullState};
-use crate::domain::risk::{Judgement, lower};
+use crate::domain::risk::Judgement;
 
 /// Name of the check run for the rules of the policy.
 pub const POLICY_CHECK: &str = "plimsoll/policy";
@@ -175,7 +175,7 @@ pub fn risk_answer(judged: &Judged) -> String {
         Judgement::Abstains { .. } => format!("**Risk unknown** of `{}`", judged.head_sha.short()),
     };
     let mut out = format!("{head}\n\n{}", risk_summary(judged));
-    let lower = lower(&judged.verdict, &judged.policy.policy.risk);
+    let lower = &judged.verdict.lower;
     if !lower.is_empty() {
         out.push_str("\nWhat would lower it, all else left as it is:\n\n");
         for lowering in lower {
@@ -202,6 +202,10 @@ fn risk_summary(judged: &Judged) -> String {
     };
     if let Some(band) = judged.policy.policy.risk.block {
         out.push_str(&format!("\nThe policy blocks from {} risk on.\n", band_name(band).to_lowercase()));
+    }
+    let around = super::comment::around(&judged.verdict);
+    if !around.is_empty() {
+        out.push_str(&format!("\n{}\n", around.trim_start()));
     }
     out.push_str(&format!("\nModel: {}.\n", text(&judged.verdict.model)));
     out

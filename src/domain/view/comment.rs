@@ -7,12 +7,12 @@ use super::release::row;
 use crate::domain::effect::{Content, Target};
 use crate::domain::facts::PullSnapshot;
 use crate::domain::ids::ServiceName;
-use crate::domain::markdown::code;
+use crate::domain::markdown::{code, text};
 use crate::domain::policy::rules::Outcome;
 use crate::domain::policy::{Band, EnvironmentPolicy, POLICY_PATH};
 use crate::domain::pull_request::{Judged, PullState, main_reasons};
 use crate::domain::release::gate::who_may;
-use crate::domain::risk::Judgement;
+use crate::domain::risk::{Judgement, Verdict};
 
 /// The least policy file that deploys, for repositories without one.
 const BEGINNING: &str = "version: 1
@@ -47,10 +47,22 @@ fn risk(judged: &Judged) -> String {
                     out.push_str(&format!("\n- {reason}"));
                 }
             }
+            out.push_str(&around(&judged.verdict));
             out
         }
-        Judgement::Abstains { because } => format!("### ⚪ Risk unknown\n\n{because}"),
+        Judgement::Abstains { because } => format!("### ⚪ Risk unknown\n\n{because}{}", around(&judged.verdict)),
     }
+}
+
+/// Where a verdict stands, what became of earlier ones, and what it was made without; empty when nothing is known.
+pub fn around(verdict: &Verdict) -> String {
+    let standing = verdict.standing.map(|standing| format!("That is {}.", standing.words()));
+    let without = verdict
+        .without_history
+        .as_deref()
+        .map(|because| format!("Judged without this repository's history: {}", text(because)));
+    let parts: Vec<String> = [standing, verdict.record.as_deref().map(text), without].into_iter().flatten().collect();
+    if parts.is_empty() { String::new() } else { format!("\n\n{}", parts.join(" ")) }
 }
 
 fn lamp(band: Band) -> &'static str {

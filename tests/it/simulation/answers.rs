@@ -21,6 +21,7 @@ pub fn answer(scene: &Scene, need: &Need) -> Fact {
             let open = model.pulls.values().filter(|pull| pull.is_open());
             Fact::OpenPulls(open.map(|pull| PullNumber(pull.number)).collect())
         }
+        Need::Past { number, head_sha, .. } => health::past(scene, *number, head_sha),
         // The engine asks its probes.
         Need::Reading { .. } => Fact::Absent(Absence::NotFound),
         Need::Repository => Fact::Repository(RepositorySnapshot {

@@ -5,11 +5,12 @@
 
 use super::chance::mixed;
 use super::scene::Scene;
-use plimsoll::domain::facts::{CheckStanding, CheckState};
+use plimsoll::domain::facts::{Absence, CheckStanding, CheckState, Fact};
 use plimsoll::domain::ids::*;
 use plimsoll::domain::policy::{Probe, Verification};
 use plimsoll::domain::reading::{Question, Reading, Series};
 use plimsoll::domain::release::verify;
+use plimsoll::domain::risk::{ChangeMetrics, HistoryMetrics, Known, Past};
 use plimsoll::sandbox::model::RunState;
 
 fn drawn(scene: &Scene, of: &str, salt: u64) -> u64 {
@@ -39,6 +40,31 @@ pub fn runs(scene: &Scene, service: &ServiceName, environment: &str) -> Option<S
     })
     .map(|landing| landing.sha.clone())
     .next()
+}
+
+/// What a repository's history says of a pull request: some worlds keep none, and some read it for a while.
+pub fn past(scene: &Scene, number: PullNumber, head_sha: &Sha) -> Fact {
+    let world = drawn(scene, "past", 5);
+    if world.is_multiple_of(2) {
+        return Fact::Absent(Absence::NotFound);
+    }
+    if world.is_multiple_of(5) {
+        return Fact::Absent(Absence::Unusable { message: "It is larger than 2 GB.".into() });
+    }
+    let read_at = super::START + (world / 16 % 900) as i64 * 1_000;
+    if scene.now < read_at {
+        return Fact::Past(Past::Reading);
+    }
+    let n = drawn(scene, head_sha.as_str(), number.0);
+    let history = HistoryMetrics {
+        developers: Some((n % 40) as f64),
+        experience: Some((n / 64 % 900) as f64),
+        earlier_fixes: (!n.is_multiple_of(3)).then_some((n / 4_096 % 50) as f64),
+        ..HistoryMetrics::default()
+    };
+    let metrics = ChangeMetrics { history: Some(Box::new(history)), ..ChangeMetrics::default() };
+    let recent = (0..world % 60).map(|of| (mixed(of ^ world) % 1_000) as f64 / 1_000.0).collect();
+    Fact::Past(Past::Known(Box::new(Known { metrics, model: None, recent, record: None })))
 }
 
 /// How the world answers, at this moment.

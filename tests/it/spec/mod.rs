@@ -6,6 +6,7 @@ mod budget;
 mod callbacks;
 mod delivery;
 mod gates;
+mod history;
 mod overrides;
 mod protection;
 mod pull_requests;
@@ -337,5 +338,6 @@ fn settings(github: &Sandbox, folder: &std::path::Path) -> Settings {
         oidc_issuer: github.oidc_issuer(),
         oidc_audience: "plimsoll".to_owned(),
         api_token: Some(API_TOKEN.into()),
+        history: None,
     }
 }
