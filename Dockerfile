@@ -16,8 +16,9 @@ COPY . .
 RUN touch src/main.rs src/lib.rs && cargo build --release --locked --bin plimsoll \
     && mkdir /data-of-plimsoll
 
-# --- holds it: C library and certificates, no shell, no package manager, not root
-FROM gcr.io/distroless/cc-debian12:nonroot
+# --- holds it, with certificates and git, which fetches the mirrors that risk is learned from; not root
+FROM debian:bookworm-slim
+RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates git && rm -rf /var/lib/apt/lists/*
 LABEL org.opencontainers.image.title="Plimsoll" \
       org.opencontainers.image.description="A GitHub App that says how much risk a release carries, and brings it safely into production." \
       org.opencontainers.image.licenses="Apache-2.0"
