@@ -16,7 +16,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 /// Lines that wait for their other half, in bytes.
-const WAITING_BYTES_MAX: usize = 48 << 20;
+const WAITING_BYTES_MAX: usize = 32 << 20;
+/// Blobs that are read one by one after which what the repository has cached and mapped is let go of.
+const LET_GO_EVERY: usize = 256;
 /// Blobs up to which they are read one by one: as a push brings them.
 const FEW: usize = 400;
 /// Lines that a fix takes out of one file beyond which it blames nobody for it.
@@ -261,6 +263,7 @@ impl<'t> Work<'t> {
         let all = self.texts.ids.len();
         // Both halves of a pair one after the other, so that no more than these wait.
         self.one_by_one = true;
+        let mut read = 0usize;
         for at in 0..self.texts.pairs.len() {
             if self.waiting_bytes > WAITING_BYTES_MAX {
                 self.let_go();
@@ -272,6 +275,10 @@ impl<'t> Work<'t> {
             for side in [old, new] {
                 if self.waiting.contains_key(&side) || self.texts.pairs[at].result.is_some() {
                     continue;
+                }
+                read += 1;
+                if read.is_multiple_of(LET_GO_EVERY) {
+                    repo.let_go()?;
                 }
                 let mut bytes = Vec::new();
                 if repo.blob(self.texts.ids[side as usize], &mut bytes)? {
