@@ -133,10 +133,10 @@ impl Of {
             },
             None => (usual_base(&history)?, "HEAD".to_owned()),
         };
+        // Named as it was written, before anything is made of it.
+        history.resolve(&head)?;
         let resolved = history.resolve(&base);
-        if let (Err(HistoryError::NoCommit { .. }), Ok(_), true) =
-            (&resolved, history.resolve(&head), base.ends_with("~1"))
-        {
+        if let (Err(HistoryError::NoCommit { .. }), true) = (&resolved, base.ends_with("~1")) {
             bail!("`{head}` has no commit before it, so there is nothing to compare it with");
         }
         resolved?;

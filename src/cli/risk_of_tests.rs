@@ -68,7 +68,7 @@ fn what_cannot_be_measured_is_said_in_a_sentence() {
     let shop = shop();
     let refused = |range: &str| told(shop.path(), Some(range)).err().unwrap_or_default();
     assert_eq!(refused("HEAD~1"), "`HEAD~1` has no commit before it, so there is nothing to compare it with");
-    assert_eq!(refused("nowhere"), "`nowhere~1` names no commit of this repository");
+    assert_eq!(refused("nowhere"), "`nowhere` names no commit of this repository");
     assert_eq!(
         refused("HEAD..HEAD"),
         "`HEAD` brings nothing over `HEAD`; name a commit or a range, as in `plimsoll risk HEAD~3..HEAD`"

@@ -352,7 +352,7 @@ pub struct Informed<G, R, F, C> {
 }
 
 impl<G, R, F, C> Informed<G, R, F, C> {
-    /// Without histories every question about the past has the answer that there is none.
+    /// Without histories every question about the past has the answer that they are switched off.
     pub fn new(github: Arc<G>, histories: Option<Histories<R, F, C>>) -> Self {
         Self { github, histories }
     }
@@ -366,9 +366,10 @@ where
     C: Clock + 'static,
 {
     async fn observe(&self, installation: InstallationId, repo: &RepoName, need: &Need) -> Result<Fact, GitHubError> {
-        let (Some(histories), Need::Past { number, head_sha, base_ref }) = (&self.histories, need) else {
+        let Need::Past { number, head_sha, base_ref } = need else {
             return self.github.observe(installation, repo, need).await;
         };
+        let Some(histories) = &self.histories else { return Ok(unusable("The operator switched it off.")) };
         let (head, base) = (head_sha.clone(), base_ref.clone());
         Ok(histories.answer(Asked { installation, repo: repo.clone(), number: *number, head, base }).await)
     }
