@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 /// One turn in so many is played again.
-const REPLAY_ONE_IN: u64 = 16;
+const REPLAY_ONE_IN: u64 = 32;
 
 /// What one worker of one instance works with.
 #[derive(Clone)]

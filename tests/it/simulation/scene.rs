@@ -217,8 +217,11 @@ pub struct Record {
     pub heard: BTreeMap<(Place, usize, usize), Heard>,
     /// Releases that were verified in an environment, or that a person took as good.
     pub verified: BTreeSet<Place>,
-    /// How many approvals a release needed when it started, and how long a step (from 0) had to bake when it began to.
+    /// How many approvals a release needed when it started.
     pub wanted: BTreeMap<Place, usize>,
+    /// Which pull requests a release took back, as far as was known when it started.
+    pub taken_back: BTreeMap<Place, BTreeSet<u64>>,
+    /// How long a step (from 0) had to bake when it began to.
     pub bakes: BTreeMap<(Place, usize), Span>,
     pub landings: Vec<Landing>,
     /// Publishes that GitHub refused: target and generation.

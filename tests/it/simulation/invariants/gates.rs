@@ -5,8 +5,8 @@
 use super::super::answers::{is_member, permission, seconds};
 use super::super::scene::{Landing, Place, Scene};
 use super::{
-    BLOCKS_END, FOUR_EYES, NOTHING_STARTS_HELD, SKEW_MAX, Turned, band, brings_revert, brought, means, rollout_of,
-    same_stage, stages, words,
+    BLOCKS_END, FOUR_EYES, NOTHING_STARTS_HELD, SKEW_MAX, Turned, band, brought, knows, means, rollout_of, same_stage,
+    stages, taken_back, words,
 };
 use plimsoll::domain::chatops::Verb;
 use plimsoll::domain::facts::Permission;
@@ -25,6 +25,7 @@ const LATE: Span = Span::minutes(10);
 pub fn committed(scene: &mut Scene, turned: &Turned<'_>) {
     note_waiting(scene, turned.after);
     note_wanted(scene, turned);
+    note_taken_back(scene, turned);
     starts_are_free(scene, turned);
     let over = turned.after.blocks.iter().find(|block| block.until.is_some_and(|until| until <= turned.at));
     if let Some(over) = over {
@@ -74,10 +75,25 @@ fn note_wanted(scene: &mut Scene, turned: &Turned<'_>) {
     }
 }
 
+/// What a release takes back as far as was known when it started: what it hears later may take that back again.
+fn note_taken_back(scene: &mut Scene, turned: &Turned<'_>) {
+    for (release, stage, step) in begun(turned) {
+        if step > 0 {
+            continue;
+        }
+        let name = &stage.policy.name;
+        let brought = brought(scene, turned.after, release, name);
+        let taken = taken_back(scene, &brought, |taker| knows(turned.before, taker));
+        scene.record.taken_back.insert((turned.after.service.clone(), release.number, name.clone()), taken);
+    }
+}
+
 /// What keeps a release from beginning a step now, by the world's own reading; what was overridden is left out.
+///
+/// `before` is the state before the turn: what was heard in the turn itself may have come after the step had begun.
 pub fn reasons(
     scene: &Scene,
-    state: &PipelineState,
+    (before, state): (&PipelineState, &PipelineState),
     blocks: &[&Block],
     release: &Release,
     stage: &Stage,
@@ -97,7 +113,8 @@ pub fn reasons(
         };
         let over = block.until.is_some_and(|until| until <= now);
         let mends = block.culprit.is_some_and(|culprit| {
-            brings_revert(scene, &brought(scene, state, release, name), |pull| pull == culprit.0)
+            let brought = brought(scene, state, release, name);
+            taken_back(scene, &brought, |taker| knows(before, taker)).contains(&culprit.0)
         });
         // What came after the override was not what its author saw.
         let passed = overridden(gate).is_some_and(|at| block.since <= at);
@@ -155,7 +172,7 @@ fn starts_are_free(scene: &mut Scene, turned: &Turned<'_>) {
         if release.is_rollback() {
             continue;
         }
-        let reasons = reasons(scene, turned.after, &blocks, release, stage, turned.at);
+        let reasons = reasons(scene, (turned.before, turned.after), &blocks, release, stage, turned.at);
         if let Some((_, reason)) = reasons.first() {
             let (number, name, service) = (release.number, &stage.policy.name, &turned.after.service);
             let story = format!("release {number} begins step {step} in {service}/{name} at {:?}: {reason}", turned.at);
@@ -251,7 +268,7 @@ fn people_behind(model: &Model, live: Option<&str>, candidate: &str) -> BTreeSet
 /// What keeps a paused or waiting stage when all is at rest, but its turn and its approvals.
 pub fn kept_at_rest(scene: &Scene, state: &PipelineState, release: &Release, stage: &Stage) -> Vec<(GateName, String)> {
     let blocks: Vec<&Block> = state.blocks.iter().collect();
-    reasons(scene, state, &blocks, release, stage, Timestamp(scene.now))
+    reasons(scene, (state, state), &blocks, release, stage, Timestamp(scene.now))
 }
 
 /// Whether a block should be gone for long.

@@ -15,6 +15,7 @@ use plimsoll::domain::release::{PipelineState, Release, Rollout, Stage, StagePha
 use plimsoll::domain::state::State;
 use plimsoll::engine::step::read_lane;
 use plimsoll::sandbox::model::{Model, PullState};
+use std::collections::{BTreeMap, BTreeSet};
 
 mod gates;
 mod people;
@@ -261,11 +262,20 @@ fn reverts(model: &Model, pull: u64) -> Vec<u64> {
     body.lines().filter_map(read).collect()
 }
 
-/// Whether a release brings what takes one of these pull requests back, and not what takes that back again.
-fn brings_revert(scene: &Scene, changes: &[&Change], of: impl Fn(u64) -> bool) -> bool {
-    let again = |pull: u64| changes.iter().any(|other| reverts(&scene.model, other.pull.0).contains(&pull));
-    changes
-        .iter()
-        .filter(|change| !again(change.pull.0))
-        .any(|change| reverts(&scene.model, change.pull.0).into_iter().any(&of))
+/// Which pull requests a release takes back: those that something it brings reverts, unless it brings what takes that back
+/// again, and nothing that takes that back in turn. Of those that could take back again only what `counts`.
+fn taken_back(scene: &Scene, changes: &[&Change], counts: impl Fn(u64) -> bool) -> BTreeSet<u64> {
+    fn stands(of: &BTreeMap<u64, Vec<u64>>, pull: u64, counts: &impl Fn(u64) -> bool) -> bool {
+        // What takes back has the higher number, so this comes to its end.
+        let takers = of.iter().filter(|(taker, taken)| **taker > pull && counts(**taker) && taken.contains(&pull));
+        !takers.into_iter().any(|(taker, _)| stands(of, *taker, counts))
+    }
+    let of: BTreeMap<u64, Vec<u64>> =
+        changes.iter().map(|change| (change.pull.0, reverts(&scene.model, change.pull.0))).collect();
+    of.iter().filter(|(pull, _)| stands(&of, **pull, &counts)).flat_map(|(_, taken)| taken).copied().collect()
+}
+
+/// Whether a pipeline was told of a pull request.
+fn knows(state: &PipelineState, pull: u64) -> bool {
+    state.releases.values().flat_map(|release| &release.changes).any(|change| change.pull.0 == pull)
 }

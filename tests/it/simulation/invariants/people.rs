@@ -6,7 +6,7 @@ use super::super::answers::permission;
 use super::super::scene::Scene;
 use super::{
     OVERRIDE_ONCE, OVERRIDE_REVIEWED, PEOPLE_DID_IT, PEOPLE_END_HOLDS, PLAN_CHANGES_NOTHING, REPORTS_MATCH, SKEW_MAX,
-    Turned, Word, brings_revert, brought, means, same_stage, stages, words,
+    Turned, Word, brought, means, same_stage, stages, taken_back, words,
 };
 use plimsoll::domain::chatops::Verb;
 use plimsoll::domain::event::{Event, Signal};
@@ -145,7 +145,8 @@ fn is_mended(scene: &Scene, turned: &Turned<'_>, block: &Block) -> bool {
         let now = matches!(stage.phase, StagePhase::Succeeded { .. });
         let new = now && !matches!(was, Some(StagePhase::Succeeded { .. }));
         here && new
-            && brings_revert(scene, &brought(scene, turned.before, release, &stage.policy.name), |p| p == culprit.0)
+            && taken_back(scene, &brought(scene, turned.before, release, &stage.policy.name), |_| true)
+                .contains(&culprit.0)
     })
 }
 

@@ -7,8 +7,8 @@ use super::super::scene::{Landing, Scene};
 use super::super::{health, policy};
 use super::{
     BACK_ONLY_SAFE, BACK_TO_GOOD, GOES_BACK, MAX_CHANGES, NO_REPLACING, NOTHING_SPECULATIVE, ONE_ACTIVE, ONLY_MERGED,
-    PEOPLE_END_HOLDS, REVERTED_STAYS, SKEW_MAX, STEPS_IN_ORDER, Turned, Word, brings_revert, brought, gates, is_same,
-    means, reverts, rollout_of, same_stage, stages, words,
+    PEOPLE_END_HOLDS, REVERTED_STAYS, SKEW_MAX, STEPS_IN_ORDER, Turned, Word, brought, gates, is_same, means, reverts,
+    rollout_of, same_stage, stages, taken_back, words,
 };
 use plimsoll::domain::chatops::Verb;
 use plimsoll::domain::event::ReportState;
@@ -97,7 +97,8 @@ fn runs_alone(scene: &mut Scene, landing: &Landing, release: &Release, state: &P
     }
 }
 
-/// Whether a release brings the revert of something that a failed one brought.
+/// Whether a release brings the revert of something that a failed one brought; or brought it, as far as was known when it
+/// started.
 fn mends(scene: &Scene, landing: &Landing, release: &Release, failed: Option<&Release>, state: &PipelineState) -> bool {
     // A rollback takes over the blame of what it went back from.
     let behind = failed.and_then(|failed| match &failed.purpose {
@@ -108,7 +109,10 @@ fn mends(scene: &Scene, landing: &Landing, release: &Release, failed: Option<&Re
     let own = failed.changes.iter();
     let suspects: BTreeSet<u64> =
         brought(scene, state, failed, &landing.environment).into_iter().chain(own).map(|c| c.pull.0).collect();
-    brings_revert(scene, &brought(scene, state, release, &landing.environment), |pull| suspects.contains(&pull))
+    let place = (landing.service.clone(), landing.release, landing.environment.clone());
+    let at_start = scene.record.taken_back.get(&place).into_iter().flatten().copied();
+    let now = taken_back(scene, &brought(scene, state, release, &landing.environment), |_| true);
+    now.into_iter().chain(at_start).any(|pull| suspects.contains(&pull))
 }
 
 /// When a run itself reported that it succeeded.
@@ -210,9 +214,9 @@ fn comes_in_order(scene: &mut Scene, landing: &Landing, release: &Release, polic
     };
     let landings = || scene.record.landings.iter();
     let own = landings().find(|other| is_same(other, &wanted));
-    let run = own.or_else(|| landings().rev().find(asked)).map(|other| other.id);
-    let ended = run.and_then(|run| succeeded_at(scene, run));
-    let baked = ended.is_some_and(|at| at + bake.0 as i64 <= landing.at + 2 * SKEW_MAX + 1_000);
+    let through = own.map_or_else(|| landings().filter(asked).collect(), |own| vec![own]);
+    let ended: Vec<i64> = through.into_iter().filter_map(|other| succeeded_at(scene, other.id)).collect();
+    let baked = ended.iter().any(|at| at + bake.0 as i64 <= landing.at + 2 * SKEW_MAX + 1_000);
     if !baked {
         scene.broke(STEPS_IN_ORDER, format!("{landing:?} before {wanted:?} was done (it ended at {ended:?})"));
     }
@@ -244,7 +248,14 @@ fn undoes_nothing(scene: &mut Scene, landing: &Landing, release: &Release, state
     let old = state.releases.get(&last.release);
     let phase = old.and_then(|release| release.stage(&landing.environment)).map(|stage| &stage.phase);
     let gave_way = matches!(phase, Some(StagePhase::Superseded { .. }));
-    let failed = state.releases.get(&forward.release);
+    // What was rolled back may have been stopped before it had come so far as to run.
+    let from = match old.map(|release| &release.purpose) {
+        Some(Purpose::Rollback { from: Some(from), .. }) => *from,
+        Some(Purpose::Rollback { from: None, .. } | Purpose::Delivery | Purpose::Requested { .. }) | None => {
+            forward.release
+        }
+    };
+    let failed = state.releases.get(&from);
     if gave_way || mends(scene, landing, release, failed, state) {
         return;
     }
@@ -333,7 +344,7 @@ fn nothing_is_replaced(scene: &mut Scene, turned: &Turned<'_>) {
             .flat_map(|change| reverts(&scene.model, change.pull.0))
             .any(|pull| carried.iter().any(|change| change.pull.0 == pull));
         let blocks: Vec<_> = turned.before.blocks.iter().filter(|b| turned.after.blocks.contains(b)).collect();
-        let kept = gates::reasons(scene, turned.after, &blocks, newer, theirs, turned.at);
+        let kept = gates::reasons(scene, (turned.before, turned.after), &blocks, newer, theirs, turned.at);
         if !(allowed || mends) || !kept.is_empty() {
             let story = format!("release {} gave way to {by} at {was:?}; the newer one: {kept:?}", release.number);
             scene.broke(NO_REPLACING, story);
