@@ -108,8 +108,10 @@ pub fn decide(state: &State, event: &Event, facts: &Facts, now: Timestamp) -> De
             let wake_at = advance::wake_at(&next, now);
             let mut forwards: Vec<(Subject, Event)> =
                 said.answers.iter().filter_map(|answer| answered(&next, answer, now)).collect();
-            forwards.extend(moved(state, &next));
-            forwards.extend(held(state, &next));
+            if **state != *next {
+                forwards.extend(moved(state, &next));
+                forwards.extend(held(state, &next));
+            }
             Decision { next: State::Pipeline(next), acts: said.acts, forwards, wake_at, notes: said.notes }
         }
     }

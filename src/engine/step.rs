@@ -133,12 +133,13 @@ async fn make<S: Store, G: GitHub, P: Probes, C: Clock>(
 ) -> Result<(), Failure> {
     let ClaimedLane { subject, snapshot, arrivals, .. } = claimed;
     let now = clock.now();
-    let mut lane = match &snapshot {
-        Some(snapshot) => match lanes.take(&subject, snapshot.version) {
-            Some(lane) => lane,
-            None => read(&snapshot.state)?,
-        },
-        None => Lane::new(&subject, now),
+    let kept = snapshot.as_ref().and_then(|snapshot| lanes.take(&subject, snapshot.version));
+    // What is kept was shown and written by the turn that left it; what is read another version may have written.
+    let mut changed = kept.is_none();
+    let mut lane = match (kept, &snapshot) {
+        (Some(lane), _) => lane,
+        (None, Some(snapshot)) => read(&snapshot.state)?,
+        (None, None) => Lane::new(&subject, now),
     };
     let mut turn = Gathered::default();
     // A lane that was woken looks first: what it waits for may be over before the news arrive.
@@ -150,9 +151,11 @@ async fn make<S: Store, G: GitHub, P: Probes, C: Clock>(
         .chain(none.then_some((&woken, None)));
     let mut facts = Facts::default();
     for (event, installation) in events {
+        changed |= installation.is_some_and(|installation| lane.installation != Some(installation));
         lane.installation = installation.or(lane.installation);
         gather((store, lanes, github, probes), &lane, &subject, event, &mut facts, now).await?;
         let decision = decide::decide(&lane.state, event, &facts, now);
+        changed |= lane.state != decision.next;
         lane.state = decision.next;
         turn.wake_at = decision.wake_at;
         turn.acts.extend(decision.acts);
@@ -168,7 +171,9 @@ async fn make<S: Store, G: GitHub, P: Probes, C: Clock>(
             installation,
             work: Work::Act(act),
         }));
-        effects.extend(decide::publishes(&mut lane, &subject, installation));
+        if changed {
+            effects.extend(decide::publishes(&mut lane, &subject, installation));
+        }
     }
     let forwards = turn.forwards.into_iter().map(|(to, event)| Arrival {
         subject: to,
@@ -178,10 +183,13 @@ async fn make<S: Store, G: GitHub, P: Probes, C: Clock>(
         at: now,
     });
     let forwards: Vec<Arrival> = forwards.collect();
-    let state = serde_json::to_vec(&lane)
-        .map_err(|e| Failure::Park { because: format!("the state cannot be written: {e}") })?;
     let (events, acts) = (arrivals.len(), effects.len());
-    let version = snapshot.map(|s| s.version);
+    let version = snapshot.as_ref().map(|snapshot| snapshot.version);
+    let state = match snapshot {
+        Some(snapshot) if !changed => snapshot.state,
+        Some(_) | None => serde_json::to_vec(&lane)
+            .map_err(|e| Failure::Park { because: format!("the state cannot be written: {e}") })?,
+    };
     let notes = turn.notes.join("; ");
     store
         .commit(TurnCommit {

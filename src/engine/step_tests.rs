@@ -242,3 +242,26 @@ async fn what_a_newer_version_wrote_is_left_as_it_is_and_not_tried_all_the_time(
     assert_eq!(script.store.peek(&repository()).await.unwrap().unwrap().state, state);
     assert_eq!(script.store.parked(9).await.unwrap().len(), 1);
 }
+
+/// Makes one turn of the repository's lane: it looks at GitHub and finds nothing new.
+async fn look(script: &Script, lanes: &Lanes) -> Vec<u8> {
+    script.arrive(repository(), US, Event::Look { because: "a test".to_owned() }, Clock::now(script)).await;
+    assert_eq!(turn((&*script.store, lanes), script, script, script, &holder()).await.unwrap(), Turn::Done);
+    script.store.peek(&repository()).await.unwrap().unwrap().state
+}
+
+#[tokio::test]
+async fn a_turn_that_changes_nothing_leaves_the_lane_as_it_was_written() {
+    let script = reads(shown);
+    let lanes = Lanes::default();
+    script.arrive(repository(), US, pushed(), Timestamp(0)).await;
+    turn((&*script.store, &lanes), &script, &script, &script, &holder()).await.unwrap();
+    let first = look(&script, &lanes).await;
+    assert_eq!(look(&script, &lanes).await, first);
+    assert_eq!(script.store.peek(&repository()).await.unwrap().unwrap().version, 3);
+    // A change that comes after such a turn is written.
+    let elsewhere = Some(InstallationId(8));
+    script.arrive(repository(), elsewhere, Event::Look { because: "a test".to_owned() }, Timestamp(0)).await;
+    turn((&*script.store, &lanes), &script, &script, &script, &holder()).await.unwrap();
+    assert_eq!(lane(&script, &repository()).await.unwrap().installation, elsewhere);
+}
