@@ -277,6 +277,8 @@ pub struct CommitSnapshot {
     pub parents: u32,
     pub author: Person,
     pub committer: Person,
+    /// By the committer's clock; `None`: GitHub did not say.
+    pub committed_at: Option<Timestamp>,
 }
 
 /// Somebody as a commit names them: by account where GitHub knows it, and by mail address.

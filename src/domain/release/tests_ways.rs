@@ -120,7 +120,9 @@ fn merges_of_which_nobody_told_are_those_whose_commit_lies_in_the_candidate() {
 fn compared(head: u64, total_commits: u64) -> Fact {
     use crate::domain::facts::{ChangedFiles, CommitSnapshot, Comparison, Person, Standing};
     let (author, committer) = (Person::default(), Person::default());
-    let commits = vec![CommitSnapshot { sha: sha(head), message: String::new(), parents: 1, author, committer }];
+    let commit =
+        CommitSnapshot { sha: sha(head), message: String::new(), parents: 1, author, committer, committed_at: None };
+    let commits = vec![commit];
     Fact::Comparison(Comparison { standing: Standing::Ahead, commits, total_commits, files: ChangedFiles::default() })
 }
 
@@ -363,7 +365,7 @@ fn what_was_known_of_a_way_back_is_forgotten_when_something_else_is_live() {
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
     let run = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
     stage.merge(8, "ada").run(RunStatus::Succeeded);
-    let known = Known { at: stage.now, checks: None, artifact: Some(true), target: None };
+    let known = Known { at: stage.now, checks: None, artifact: Some(true), irreversible: None, target: None };
     stage.state.stage_mut(ReleaseNumber(2), &production()).expect("a stage").known = Some(known);
     stage.play(Event::RunChanged { run });
     assert_eq!(stage.live("production"), Some(1));

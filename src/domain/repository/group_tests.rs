@@ -27,6 +27,7 @@ fn commits(group: &MergeGroup, messages: &[&str], total: u64) -> Facts {
         parents: 1,
         author: Person::default(),
         committer: Person::default(),
+        committed_at: None,
     };
     let comparison = Comparison {
         standing: Standing::Ahead,

@@ -136,6 +136,15 @@ impl IssueComment {
 pub struct GitPerson {
     name: Option<String>,
     email: Option<String>,
+    date: Option<String>,
+}
+
+impl GitPerson {
+    /// When they did it by their clock, which may say anything.
+    pub fn at(&self) -> Option<Timestamp> {
+        let moment: jiff::Timestamp = self.date.as_ref()?.parse().ok()?;
+        Some(Timestamp(moment.as_millisecond()))
+    }
 }
 
 /// Joins what git and GitHub know of somebody.

@@ -182,6 +182,7 @@ impl Commit {
             message: self.commit.message.unwrap_or_default(),
             parents: self.parents.map_or(0, |parents| u32::try_from(parents.len()).unwrap_or(u32::MAX)),
             author: person(self.commit.author, self.author.as_ref()),
+            committed_at: self.commit.committer.as_ref().and_then(GitPerson::at),
             committer: person(self.commit.committer, self.committer.as_ref()),
         })
     }

@@ -190,6 +190,7 @@ fn commit(model: &Model, found: &history::Commit) -> CommitSnapshot {
         parents: found.parents.len() as u32,
         author: person(model, &found.author),
         committer: person(model, &found.committer),
+        committed_at: Some(seconds(found.committer.at_ms)),
     }
 }
 

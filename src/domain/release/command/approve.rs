@@ -10,6 +10,9 @@ use crate::domain::release::content::{changes, commits, comparison, merged_since
 use crate::domain::release::eyes::hand_in;
 use crate::domain::release::gate::{approvals_wanted, approvers, conditions, who_may};
 
+/// How far GitHub's lists of pull requests may lag behind a merge.
+const LISTS_LAG: Span = Span::minutes(2);
+
 /// What must be known to let somebody approve, given what is known already.
 pub(super) fn needs(
     state: &PipelineState,
@@ -72,7 +75,7 @@ pub(super) fn approve(
         ));
     }
     may_approve(command, &requirement, facts, &environment)?;
-    four_eyes(state, command, release, &environment, facts)?;
+    four_eyes(state, command, release, &environment, facts, now)?;
     let approval = Approval {
         by: command.by.clone(),
         at: now,
@@ -132,6 +135,7 @@ fn four_eyes(
     release: &Release,
     environment: &EnvironmentName,
     facts: &Facts,
+    now: Timestamp,
 ) -> Result<(), String> {
     let shown = code(environment.as_str());
     let commits = commits(state, release, environment, facts)
@@ -161,8 +165,21 @@ fn four_eyes(
             }
         }
     }
-    match facts.recent_pulls(merged_since(state, environment)) {
-        Some(Ok(_)) => Ok(()),
-        Some(Err(_)) | None => Err("GitHub did not say which pull requests were merged.".to_owned()),
+    let Some(Ok(merged)) = facts.recent_pulls(merged_since(state, environment)) else {
+        return Err("GitHub did not say which pull requests were merged.".to_owned());
+    };
+    // A squashed commit does not name who merged it, and the list of merges may not show it yet.
+    let is_told = |sha: &Sha| {
+        changes(state, release, environment).iter().any(|change| change.sha == *sha)
+            || merged.iter().any(|pull| pull.merge_commit_sha.as_ref() == Some(sha))
+    };
+    let is_young = |at: Timestamp| at <= now.plus(LISTS_LAG) && now.since(at) < LISTS_LAG;
+    let young = commits.iter().find(|commit| commit.committed_at.is_some_and(is_young) && !is_told(&commit.sha));
+    match young {
+        Some(commit) => Err(format!(
+            "GitHub does not show yet who merged {}, which is younger than {LISTS_LAG}. Approve again after that.",
+            code(commit.sha.short())
+        )),
+        None => Ok(()),
     }
 }
