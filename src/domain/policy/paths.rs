@@ -2,7 +2,7 @@
 //!
 //! Knows paths as GitHub lists them. Must never know what is in a file.
 
-use super::{Policy, Rule};
+use super::{Pipeline, Policy, Rule};
 use crate::domain::facts::{ChangedFile, ChangedFiles, FileStatus};
 use crate::domain::ids::ServiceName;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -67,6 +67,19 @@ pub fn touched_services(policy: &Policy, changed: &ChangedFiles) -> Vec<ServiceN
         changed.cut || changed.files.iter().any(|file| service.paths.is_empty() || patterns.touches(file))
     });
     touched.map(|service| service.name.clone()).collect()
+}
+
+/// How many paths that cannot be taken back are told.
+const IRREVERSIBLE_MAX: usize = 5;
+
+/// Paths that the policy says cannot be taken back; the first few.
+pub fn irreversible_paths(pipeline: &Pipeline, changed: &ChangedFiles) -> Vec<String> {
+    if pipeline.irreversible.is_empty() {
+        return Vec::new();
+    }
+    let patterns = Patterns::new(&pipeline.irreversible);
+    let paths = changed.files.iter().filter(|file| patterns.touches(file)).map(|file| file.path.clone());
+    paths.take(IRREVERSIBLE_MAX).collect()
 }
 
 /// Whether a rule holds for a change, and by which file; a cut list makes every rule hold.

@@ -6,15 +6,13 @@ use super::{mentions, *};
 use crate::domain::event::{Change, Plan};
 use crate::domain::facts::{Absence, ChangedFile, ChangedFiles, CommitSnapshot, FileStatus, Person, Review};
 use crate::domain::markdown::text;
-use crate::domain::policy::paths::{Patterns, touched_services};
-use crate::domain::policy::{POLICY_PATH, Pipeline, RiskPolicy, Service, parse, rules};
+use crate::domain::policy::paths::{Patterns, irreversible_paths, touched_services};
+use crate::domain::policy::{POLICY_PATH, RiskPolicy, Service, parse, rules};
 use crate::domain::release::eyes::co_authors;
 use crate::domain::risk::{self, Judgement, Model, Past, Reason, Verdict};
 
 /// How many reasons of its risk a release is told.
 const DRIVERS_MAX: usize = 3;
-/// How many paths that cannot be taken back a release is told.
-const IRREVERSIBLE_MAX: usize = 5;
 
 /// What must be known to judge, given what is known already.
 pub(super) fn needs(state: &PullState, pull: &PullSnapshot, facts: &Facts) -> Vec<Need> {
@@ -120,24 +118,24 @@ fn verdict(
         Some(Ok(Past::Known(_)) | Err(_)) | None => 0,
     };
     state.past_tries = tries;
-    let (model, mut verdict) = match past {
+    let (model, paid, mut verdict) = match past {
         Some(Ok(Past::Known(known))) => {
             let model = known.model.as_deref().unwrap_or(Model::shipped());
             let mut verdict = risk::judge_with(model, &risk::completed(listed, known), policy);
             if let Judgement::Known { probability, .. } = &verdict.judgement {
                 verdict.standing = risk::standing(*probability, &known.recent);
             }
-            verdict.record = known.record.clone();
-            (model, verdict)
+            verdict.record = risk::record(known, policy);
+            (model, known.paid.as_slice(), verdict)
         }
-        Some(Ok(Past::Reading) | Err(_)) | None => (Model::shipped(), risk::judge(&listed, policy)),
+        Some(Ok(Past::Reading) | Err(_)) | None => (Model::shipped(), &[][..], risk::judge(&listed, policy)),
     };
     verdict.without_history = match past {
         Some(Ok(Past::Reading)) => Some("It is being read; the verdict is made anew when that is done.".to_owned()),
         Some(Err(Absence::Refused { message } | Absence::Unusable { message })) => Some(message.clone()),
         Some(Ok(Past::Known(_)) | Err(Absence::NotFound)) | None => None,
     };
-    verdict.lower = risk::lower_with(model, &verdict, policy);
+    verdict.lower = risk::lower_with(model, paid, &verdict, policy);
     match &state.judged {
         Some(before) => risk::steady(&before.verdict, verdict, policy),
         None => verdict,
@@ -205,7 +203,7 @@ fn hand_over(state: &mut PullState, pull: &PullSnapshot, files: &ChangedFiles, f
             Judgement::Abstains { .. } => Vec::new(),
         },
         issues: mentions::closes(&pull.body, &state.repo),
-        irreversible: irreversible(pipeline, files),
+        irreversible: irreversible_paths(pipeline, files),
         files: 0,
         reverts: mentions::reverts(&pull.title, &pull.body, &state.repo),
     };
@@ -223,16 +221,6 @@ fn hand_over(state: &mut PullState, pull: &PullSnapshot, files: &ChangedFiles, f
         heard.forwards.push((lane, Event::Signal(signal)));
     }
     heard.notes.push(format!("merged as {}; {} services are released", sha.short(), judged.services.len()));
-}
-
-/// Paths that the policy says cannot be taken back; the first few.
-fn irreversible(pipeline: &Pipeline, files: &ChangedFiles) -> Vec<String> {
-    if pipeline.irreversible.is_empty() {
-        return Vec::new();
-    }
-    let patterns = Patterns::new(&pipeline.irreversible);
-    let paths = files.files.iter().filter(|file| patterns.touches(file)).map(|file| file.path.clone());
-    paths.take(IRREVERSIBLE_MAX).collect()
 }
 
 /// How many of the files belong to a service.

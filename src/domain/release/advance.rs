@@ -200,7 +200,13 @@ fn supersede(
         if stage.policy.name == *name || matches!(stage.phase, StagePhase::Ahead) {
             // What waited has a card by now, and that must tell the end: its buttons are still there.
             if matches!(stage.phase, StagePhase::Waiting { .. }) {
-                stage.known.get_or_insert(Known { at: now, checks: None, target: None, artifact: None });
+                stage.known.get_or_insert(Known {
+                    at: now,
+                    checks: None,
+                    irreversible: None,
+                    target: None,
+                    artifact: None,
+                });
             }
             stage.phase = StagePhase::Superseded { by };
             stage.conditions.clear();

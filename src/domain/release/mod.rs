@@ -289,6 +289,10 @@ pub struct Known {
     pub checks: Option<Vec<CheckState>>,
     /// Whether the artifact of the rollback's target is there; `None`: none is needed, or GitHub did not say.
     pub artifact: Option<bool>,
+    /// The first few paths between that target and the release that the policy says cannot be taken back; `None`: the
+    /// policy names none, or GitHub did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub irreversible: Option<Vec<String>>,
     /// The commit of that target, as it was live then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Sha>,

@@ -49,7 +49,8 @@ pub fn safety(state: &PipelineState, release: &Release, stage: &Stage, now: Time
         return Safety { target: None, against: vec!["Nothing is live there to go back to.".to_owned()] };
     };
     let mut against = Vec::new();
-    for change in content::changes(state, release, name) {
+    let told = content::changes(state, release, name);
+    for change in &told {
         if !change.irreversible.is_empty() {
             let what = change.irreversible.join(", ");
             let pull = change.pull;
@@ -57,6 +58,18 @@ pub fn safety(state: &PipelineState, release: &Release, stage: &Stage, now: Time
         }
     }
     let known = stage.known.as_ref().filter(|known| known.target.as_ref().is_none_or(|sha| *sha == target.sha));
+    let is_told = |path: &&String| told.iter().any(|change| change.irreversible.contains(path));
+    let untold: Vec<&str> = known
+        .and_then(|known| known.irreversible.as_ref())
+        .into_iter()
+        .flatten()
+        .filter(|path| !is_told(path))
+        .map(String::as_str)
+        .collect();
+    if !untold.is_empty() {
+        let what = untold.join(", ");
+        against.push(format!("What it brings changes {what}: an earlier commit does not take that back."));
+    }
     if known.and_then(|known| known.artifact) == Some(false)
         && let Some(artifact) = artifact_name(&release.plan, &state.service, &target.sha)
     {

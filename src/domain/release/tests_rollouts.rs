@@ -189,6 +189,43 @@ fn a_rollback_is_not_made_by_itself_where_it_would_do_harm() {
 }
 
 #[test]
+fn what_no_pull_request_told_of_keeps_a_rollback_from_being_made_by_itself_too() {
+    use crate::domain::facts::{ChangedFile, ChangedFiles, Comparison, FileStatus, Standing};
+    let fails = |paths: &[&str], cut: bool| {
+        let mut stage = unasked(|_| {});
+        stage.plan.pipeline.irreversible = vec!["migrations/".into()];
+        stage.merge(6, "ada").run(RunStatus::Succeeded).run(RunStatus::Succeeded);
+        let file = |path: &&str| ChangedFile {
+            path: path.to_string(),
+            previous_path: None,
+            status: FileStatus::Added,
+            additions: 1,
+            deletions: 0,
+        };
+        let files = ChangedFiles { files: paths.iter().map(file).collect(), cut };
+        let between = Comparison { standing: Standing::Ahead, commits: Vec::new(), total_commits: 2, files };
+        let need = Need::Comparison { base: sha(6).to_string(), head: sha(7).to_string() };
+        stage.facts.insert(need, Fact::Comparison(between));
+        stage.merge(7, "ada").run(RunStatus::Succeeded).obey();
+        stage.wait(Span::seconds(5)).obey().end(RunStatus::Failed);
+        stage
+    };
+    let stage = fails(&["src/a.rs", "migrations/6.sql"], false);
+    assert!(stage.state.releases.values().all(|release| !release.is_rollback()));
+    insta::assert_snapshot!(stage.status(), @r"
+    - `staging`: release 2 (`0000000`) is live
+    - `production`: release 1 (`0000000`) is live
+    - ⏸️ `production` is held: release 2 failed: the workflow run failed. It is not rolled back by itself: What it brings changes migrations/6.sql: an earlier commit does not take that back. (by Plimsoll)
+    ");
+    for (paths, cut, goes_back) in
+        [(&["src/a.rs"][..], false, true), (&["src/a.rs"], true, true), (&["migrations/6.sql"], true, false)]
+    {
+        let stage = fails(paths, cut);
+        assert_eq!(stage.state.releases.values().any(Release::is_rollback), goes_back, "{paths:?}, {cut}");
+    }
+}
+
+#[test]
 fn a_rollback_needs_the_artifact_of_its_target() {
     let mut stage = unasked(|_| {});
     stage.plan.pipeline.rollback.artifact = Some("build-{sha}".into());

@@ -12,6 +12,7 @@ use crate::domain::chatops::Verb;
 use crate::domain::event::{Event, PipelineCommand, Signal};
 use crate::domain::facts::{Absence, CheckStanding, Fact, Facts, Need, Permission, Standing};
 use crate::domain::policy::Probe;
+use crate::domain::policy::paths::irreversible_paths;
 use crate::domain::reading::{Question, Reading};
 
 /// How long what is shown beside a decision may be old while it can change.
@@ -352,8 +353,8 @@ fn may_go_back(state: &PipelineState, release: &Release, verb: &Verb) -> bool {
 pub fn unknown(state: &PipelineState, now: Timestamp) -> impl Iterator<Item = (&Release, &Stage)> {
     state.releases.values().filter(|release| !release.is_rollback()).flat_map(move |release| {
         let wants = move |stage: &&Stage| match &stage.phase {
-            StagePhase::Waiting { .. } => stage.policy.approval.is_some() || needs_artifact(release),
-            StagePhase::Rolling(_) => needs_artifact(release),
+            StagePhase::Waiting { .. } => stage.policy.approval.is_some() || asks_of_target(release),
+            StagePhase::Rolling(_) => asks_of_target(release),
             StagePhase::Ahead
             | StagePhase::Succeeded { .. }
             | StagePhase::Failed { .. }
@@ -371,7 +372,7 @@ fn look_again_at(state: &PipelineState, release: &Release, stage: &Stage) -> Opt
     let live = state.live(&stage.policy.name).map(|live| &live.sha);
     let known = match &stage.known {
         // What was looked up for another target says nothing of this one.
-        Some(known) if !needs_artifact(release) || known.target.as_ref() == live => known,
+        Some(known) if !asks_of_target(release) || known.target.as_ref() == live => known,
         Some(_) | None => return Some(Timestamp(0)),
     };
     let pending = |checks: &Vec<CheckState>| checks.iter().any(|check| check.standing == CheckStanding::Pending);
@@ -388,17 +389,31 @@ fn needs_artifact(release: &Release) -> bool {
     release.plan.pipeline.rollback.artifact.is_some()
 }
 
+/// Whether something must be known of what an environment would go back to.
+fn asks_of_target(release: &Release) -> bool {
+    needs_artifact(release) || !release.plan.pipeline.irreversible.is_empty()
+}
+
 /// The artifact that the target of a stage's rollback needs.
 fn target_artifact(state: &PipelineState, release: &Release, stage: &Stage) -> Option<Need> {
     let live = state.live(&stage.policy.name)?;
     artifact_name(&release.plan, &state.service, &live.sha).map(|name| Need::Artifact { name })
 }
 
+/// What changes between the target of a stage's rollback and its release: also what no pull request told of.
+fn from_target(state: &PipelineState, release: &Release, stage: &Stage) -> Option<Need> {
+    let live = state.live(&stage.policy.name)?;
+    let named = !release.plan.pipeline.irreversible.is_empty();
+    named.then(|| Need::Comparison { base: live.sha.to_string(), head: release.sha.to_string() })
+}
+
 fn card_needs(state: &PipelineState, now: Timestamp) -> Vec<Need> {
     unknown(state, now)
         .flat_map(|(release, stage)| {
             let checks = stage.policy.approval.as_ref().map(|_| Need::Checks { sha: release.sha.clone() });
-            checks.into_iter().chain(target_artifact(state, release, stage))
+            let of_target =
+                target_artifact(state, release, stage).into_iter().chain(from_target(state, release, stage));
+            checks.into_iter().chain(of_target)
         })
         .collect()
 }
@@ -415,9 +430,18 @@ fn look(state: &mut PipelineState, facts: &Facts, now: Timestamp, said: &mut Sai
                 Some(Fact::Artifact(there)) => Some(*there),
                 Some(_) | None => None,
             };
+            let irreversible = match from_target(state, release, stage).and_then(|need| facts.get(&need)) {
+                Some(Fact::Comparison(found)) => {
+                    let paths = irreversible_paths(&release.plan.pipeline, &found.files);
+                    // Of a list that was cut only what it shows is known.
+                    (!paths.is_empty() || !found.files.cut).then_some(paths)
+                }
+                Some(_) | None => None,
+            };
             let live = state.live(&stage.policy.name).map(|live| live.sha.clone());
-            let target = live.filter(|_| needs_artifact(release));
-            (release.number, stage.policy.name.clone(), Known { at: now, checks, artifact, target })
+            let target = live.filter(|_| asks_of_target(release));
+            let known = Known { at: now, checks, artifact, irreversible, target };
+            (release.number, stage.policy.name.clone(), known)
         })
         .collect();
     for (number, name, known) in wanted {
