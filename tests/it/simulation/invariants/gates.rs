@@ -5,8 +5,8 @@
 use super::super::answers::{is_member, permission, seconds};
 use super::super::scene::{Landing, Place, Scene};
 use super::{
-    BLOCKS_END, FOUR_EYES, NOTHING_STARTS_HELD, SKEW_MAX, Turned, band, brought, knows, means, rollout_of, same_stage,
-    stages, taken_back, words,
+    BLOCKS_END, FOUR_EYES, NOTHING_STARTS_HELD, SKEW_MAX, Turned, band, means, rollout_of, same_stage, stages,
+    taken_back_in, words,
 };
 use plimsoll::domain::chatops::Verb;
 use plimsoll::domain::facts::Permission;
@@ -82,8 +82,7 @@ fn note_taken_back(scene: &mut Scene, turned: &Turned<'_>) {
             continue;
         }
         let name = &stage.policy.name;
-        let brought = brought(scene, turned.after, release, name);
-        let taken = taken_back(scene, &brought, |taker| knows(turned.before, taker));
+        let taken = taken_back_in(scene, (turned.before, turned.after), release, name);
         scene.record.taken_back.insert((turned.after.service.clone(), release.number, name.clone()), taken);
     }
 }
@@ -112,10 +111,9 @@ pub fn reasons(
             BlockKind::Freeze => GateName::Freeze,
         };
         let over = block.until.is_some_and(|until| until <= now);
-        let mends = block.culprit.is_some_and(|culprit| {
-            let brought = brought(scene, state, release, name);
-            taken_back(scene, &brought, |taker| knows(before, taker)).contains(&culprit.0)
-        });
+        let mends = block
+            .culprit
+            .is_some_and(|culprit| taken_back_in(scene, (before, state), release, name).contains(&culprit.0));
         // What came after the override was not what its author saw.
         let passed = overridden(gate).is_some_and(|at| block.since <= at);
         if means(block.environment.as_ref(), name) && !over && !mends && !passed {

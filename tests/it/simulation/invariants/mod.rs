@@ -11,7 +11,7 @@ use plimsoll::domain::chatops::{self, Verb};
 use plimsoll::domain::event::Change;
 use plimsoll::domain::ids::*;
 use plimsoll::domain::policy::Band;
-use plimsoll::domain::release::{PipelineState, Release, Rollout, Stage, StagePhase};
+use plimsoll::domain::release::{PipelineState, Purpose, Release, Rollout, Stage, StagePhase};
 use plimsoll::domain::state::State;
 use plimsoll::engine::step::read_lane;
 use plimsoll::sandbox::model::{Model, PullState};
@@ -79,6 +79,9 @@ pub struct Turned<'a> {
 
 /// Judges a lane's new state.
 pub fn committed(scene: &mut Scene, subject: &Subject, after: &[u8], heard: &Heard, at: Timestamp) {
+    if let Subject::PullRequest { number, .. } = subject {
+        shown::note_stale(scene, number.0, at);
+    }
     let Subject::Pipeline { repo, service } = subject else { return };
     let before = scene.record.pipelines.remove(service);
     // Many a turn leaves all as it was.
@@ -232,6 +235,23 @@ fn brought<'a>(
     known
 }
 
+/// The same, but when what is live is a commit that somebody named and that no delivery is made of, nobody knows what it
+/// holds: then all of it may be new.
+fn may_bring<'a>(
+    scene: &Scene,
+    state: &'a PipelineState,
+    release: &'a Release,
+    environment: &EnvironmentName,
+) -> Vec<&'a Change> {
+    let live = state.live(environment).and_then(|live| state.releases.get(&live.release));
+    let delivers = |sha: &Sha| state.releases.values().any(|r| matches!(r.purpose, Purpose::Delivery) && r.sha == *sha);
+    if live.is_none_or(|live| !matches!(live.purpose, Purpose::Requested { .. }) || delivers(&live.sha)) {
+        return brought(scene, state, release, environment);
+    }
+    let known = state.releases.values().flat_map(|release| &release.changes);
+    known.filter(|change| scene.model.history.is_ancestor(change.sha.as_str(), release.sha.as_str())).collect()
+}
+
 /// The band of all of that together; `None`: of a part nobody knows.
 fn band(scene: &Scene, state: &PipelineState, release: &Release, environment: &EnvironmentName) -> Option<Band> {
     let changes = brought(scene, state, release, environment);
@@ -273,6 +293,19 @@ fn taken_back(scene: &Scene, changes: &[&Change], counts: impl Fn(u64) -> bool) 
     let of: BTreeMap<u64, Vec<u64>> =
         changes.iter().map(|change| (change.pull.0, reverts(&scene.model, change.pull.0))).collect();
     of.iter().filter(|(pull, _)| stands(&of, **pull, &counts)).flat_map(|(_, taken)| taken).copied().collect()
+}
+
+/// The same as a turn may have seen it: without what it heard itself, which may have come after it decided, and with that.
+fn taken_back_in(
+    scene: &Scene,
+    (before, after): (&PipelineState, &PipelineState),
+    release: &Release,
+    environment: &EnvironmentName,
+) -> BTreeSet<u64> {
+    let brought = brought(scene, after, release, environment);
+    let mut taken = taken_back(scene, &brought, |taker| knows(before, taker));
+    taken.extend(taken_back(scene, &brought, |_| true));
+    taken
 }
 
 /// Whether a pipeline was told of a pull request.

@@ -12,6 +12,7 @@ use plimsoll::domain::chatops::Verb;
 use plimsoll::domain::event::{Event, Signal};
 use plimsoll::domain::facts::Permission;
 use plimsoll::domain::ids::*;
+use plimsoll::domain::policy::GateName;
 use plimsoll::domain::release::breakglass::issue_key;
 use plimsoll::domain::release::{Block, BlockKind, Override, Owner, Purpose, Said, StagePhase, advance};
 
@@ -236,6 +237,32 @@ fn people_did_it(scene: &mut Scene, turned: &Turned<'_>) {
     }
 }
 
+/// Overrides of a gate that was overridden already and that nothing new kept since.
+fn overridden_again<'a>(turned: &'a Turned<'_>) -> impl Iterator<Item = String> + 'a {
+    let is_new = |one: &&Override| turned.before.overrides.iter().all(|known| known.number != one.number);
+    turned.after.overrides.iter().filter(is_new).filter_map(|one| {
+        let earlier = turned.after.overrides.iter().filter(|other| {
+            other.number < one.number
+                && (other.gate, other.release, &other.environment) == (one.gate, one.release, &one.environment)
+        });
+        let last = earlier.last()?;
+        let kind = match one.gate {
+            GateName::Lock => BlockKind::Lock,
+            GateName::Hold => BlockKind::Hold,
+            GateName::Freeze => BlockKind::Freeze,
+            GateName::Order | GateName::Reverted | GateName::Window | GateName::Approval => {
+                return Some(format!("{one:?} after {last:?}"));
+            }
+        };
+        // What came after the first was not what its author saw. A block of this very turn may be over by its end.
+        let mut blocks = turned.before.blocks.iter().chain(&turned.after.blocks);
+        let newer = blocks.any(|block| {
+            block.kind == kind && means(block.environment.as_ref(), &one.environment) && block.since >= last.at
+        });
+        (!newer).then(|| format!("{one:?} after {last:?}"))
+    })
+}
+
 fn overrides_are_real(scene: &mut Scene, turned: &Turned<'_>) {
     let mut stories: Vec<(&'static str, String)> = Vec::new();
     for (release, stage) in stages(turned.after) {
@@ -245,11 +272,12 @@ fn overrides_are_real(scene: &mut Scene, turned: &Turned<'_>) {
             };
             // A reviewed one may be forgotten when it is old.
             let known = turned.after.overrides.iter().filter(of_it).count();
-            if known > 1 || (known == 0 && !release.ended()) {
+            if known == 0 && !release.ended() {
                 stories.push((OVERRIDE_ONCE, format!("release {}: {known} overrides of {gate:?}", release.number)));
             }
         }
     }
+    stories.extend(overridden_again(turned).map(|story| (OVERRIDE_ONCE, story)));
     for known in &turned.after.overrides {
         let was = turned.before.overrides.iter().find(|one| one.number == known.number);
         let given = was.is_some()

@@ -7,8 +7,8 @@ use super::super::scene::{Landing, Scene};
 use super::super::{health, policy};
 use super::{
     BACK_ONLY_SAFE, BACK_TO_GOOD, GOES_BACK, MAX_CHANGES, NO_REPLACING, NOTHING_SPECULATIVE, ONE_ACTIVE, ONLY_MERGED,
-    PEOPLE_END_HOLDS, REVERTED_STAYS, SKEW_MAX, STEPS_IN_ORDER, Turned, Word, brought, gates, is_same, means, reverts,
-    rollout_of, same_stage, stages, taken_back, words,
+    PEOPLE_END_HOLDS, REVERTED_STAYS, SKEW_MAX, STEPS_IN_ORDER, Turned, Word, brought, gates, is_same, may_bring,
+    means, reverts, rollout_of, same_stage, stages, taken_back, words,
 };
 use plimsoll::domain::chatops::Verb;
 use plimsoll::domain::event::ReportState;
@@ -87,10 +87,13 @@ fn runs_alone(scene: &mut Scene, landing: &Landing, release: &Release, state: &P
     let old = state.releases.get(&busy.release);
     let over = old.and_then(|release| release.stage(&landing.environment)).map(|stage| &stage.phase);
     // A person's word passes over a run that goes on after its release has ended; so does what mends it, a newer
-    // release that it gave way to, and its own report that it is done.
+    // release that it gave way to, what went live since, and its own report that it is done.
+    let live = state.live(&landing.environment).and_then(|live| state.releases.get(&live.release));
+    let since = live.is_some_and(|live| live.number > busy.release && !live.is_rollback());
     let passed = matches!(over, None | Some(StagePhase::Failed { .. } | StagePhase::Cancelled { .. }))
         && (somebody_goes_on(scene, state, &landing.environment, busy.at)
-            || mends(scene, landing, release, old, state));
+            || mends(scene, landing, release, old, state)
+            || since);
     let gave_way = matches!(over, Some(StagePhase::Superseded { .. }));
     if !(passed || gave_way || reported(scene, busy.id).is_some()) {
         scene.broke(ONE_ACTIVE, format!("{landing:?} starts while {busy:?} runs"));
@@ -107,8 +110,10 @@ fn mends(scene: &Scene, landing: &Landing, release: &Release, failed: Option<&Re
     });
     let Some(failed) = behind.or(failed) else { return false };
     let own = failed.changes.iter();
-    let suspects: BTreeSet<u64> =
+    let mut suspects: BTreeSet<u64> =
         brought(scene, state, failed, &landing.environment).into_iter().chain(own).map(|c| c.pull.0).collect();
+    // Of a commit that somebody named nobody knows what it brings; people were told whom it is held against.
+    suspects.extend(failed.revert.as_ref().map(|revert| revert.pull.0));
     let place = (landing.service.clone(), landing.release, landing.environment.clone());
     let at_start = scene.record.taken_back.get(&place).into_iter().flatten().copied();
     let now = taken_back(scene, &brought(scene, state, release, &landing.environment), |_| true);
@@ -337,7 +342,7 @@ fn nothing_is_replaced(scene: &mut Scene, turned: &Turned<'_>) {
         let Some((newer, theirs)) = newer else { continue };
         let allowed = theirs.policy.supersede == Supersede::Abort;
         // What the newer one reverts could never go on.
-        let carried = brought(scene, turned.before, release, &stage.policy.name);
+        let carried = may_bring(scene, turned.before, release, &stage.policy.name);
         // What was reverted meanwhile could never go on.
         let known = || turned.after.releases.values().flat_map(|release| &release.changes);
         let mends = known()
@@ -420,14 +425,18 @@ fn goes_back(scene: &mut Scene, turned: &Turned<'_>) {
         );
         let Some(target) = turned.before.live(&stage.policy.name) else { continue };
         let against = against(scene, turned, release, target);
-        // Whether an artifact is there is asked while the release waits or runs; a fast one may be over before.
-        let unasked = now.known.as_ref().is_none_or(|known| known.artifact.is_none());
-        let only_artifact = against.len() == 1 && against[0].ends_with("is gone");
+        // What speaks against it is asked while the release waits or runs; a fast one may be over before.
+        let known = now.known.as_ref();
+        let unasked = |reason: &String| match reason.ends_with("is gone") {
+            true => known.is_none_or(|known| known.artifact.is_none()),
+            false => reason.ends_with("be taken back") && known.is_none_or(|known| known.irreversible.is_none()),
+        };
+        let unasked = against.iter().all(unasked);
         let story = format!(
             "release {} of {} failed in {} at {:?} ({why}); back to {}; against: {against:?}",
             release.number, turned.after.service, stage.policy.name, was.phase, target.release
         );
-        if back.is_some() && !against.is_empty() && !(only_artifact && unasked) {
+        if back.is_some() && !against.is_empty() && !unasked {
             scene.broke(BACK_ONLY_SAFE, story);
             continue;
         }
