@@ -9,7 +9,7 @@ use crate::domain::ids::{PullNumber, Span, Timestamp};
 use crate::domain::policy::{Band, RiskPolicy};
 use crate::domain::risk::{
     ChangeMetrics, Judgement, Learning, Lowering, Model, Standing, TrainingRow, Verdict, adapt, judge_with, lower_with,
-    standing,
+    practices, standing,
 };
 use crate::domain::view::check::{band_name, percent};
 use crate::engine::ports::Clock;
@@ -106,7 +106,7 @@ impl Of {
         if let Judgement::Known { probability, .. } = &verdict.judgement {
             verdict.standing = standing(*probability, &recent(&model, rows));
         }
-        let lower = lower_with(&model, &verdict, &policy);
+        let lower = lower_with(&model, &practices(&model, rows, now), &verdict, &policy);
         let lower = lower.into_iter().map(|Lowering { text, probability }| Lower { text, probability }).collect();
         let (outcomes, learned) = match evidence {
             Learning::None { outcomes } => (outcomes, "nothing"),

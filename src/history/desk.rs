@@ -7,10 +7,9 @@ use super::{HistoryError, Kept, Mirror, MirrorLimits, Remote, rows};
 use crate::domain::effect::Effect;
 use crate::domain::facts::{Absence, Fact, Need};
 use crate::domain::ids::*;
-use crate::domain::policy::RiskPolicy;
 use crate::domain::risk::{
-    Calibration, Checked, Foretold, Known, Model, Pace, Past, PastVerdict, TrainingRow, accuracy, checked, merge,
-    replay,
+    Calibration, ChangeMetrics, Checked, Foretold, Known, Model, Pace, Past, PastVerdict, Practice, TrainingRow,
+    checked, merge, practices, replay,
 };
 use crate::engine::ports::{Clock, Done, Failures, GitHub, GitHubError, RemoteRepository, Remotes};
 use std::collections::BTreeMap;
@@ -34,8 +33,6 @@ const RECENT_MAX: usize = 500;
 const HELD_TO_MAX: usize = 1_000;
 /// Lessons that are played again to hold a model to what it said.
 const HELD_TO_LESSONS: usize = 4;
-/// Verdicts of a band below which nothing is told of them.
-const TOLD_FROM: usize = 5;
 /// Indexes that are kept in memory.
 const OPEN_MAX: usize = 8;
 
@@ -76,7 +73,9 @@ struct Learned {
     model: Arc<Model>,
     /// Of the newest changes by this model.
     recent: Vec<f64>,
-    record: Option<String>,
+    said: Vec<PastVerdict>,
+    drift: Option<String>,
+    paid: Vec<Practice>,
     at: Timestamp,
     /// How many changes there were.
     changes: usize,
@@ -131,10 +130,15 @@ where
             let _ = told.send(unusable(message));
             return;
         }
-        match self.looked_up(&mut desk, &asked).await {
-            Ok(known) => {
+        // The first answer waits for the first lesson: a verdict must not change its model because a service began anew.
+        let first = desk.learned.is_none();
+        match self.measured(&mut desk, &asked).await {
+            Ok(metrics) => {
                 desk.rests = None;
-                let _ = told.send(Fact::Past(Past::Known(Box::new(known))));
+                if first {
+                    self.learn(&mut desk, &asked.repo).await;
+                }
+                let _ = told.send(Fact::Past(Past::Known(Box::new(known(metrics, desk.learned.as_ref())))));
             }
             Err(problem) => {
                 tracing::warn!(repo = %asked.repo, error = %problem.log, "the history cannot be used");
@@ -143,7 +147,9 @@ where
                 return;
             }
         }
-        self.learn(&mut desk, &asked.repo).await;
+        if !first {
+            self.learn(&mut desk, &asked.repo).await;
+        }
         self.close_others(&asked.repo);
     }
 
@@ -165,7 +171,7 @@ where
         });
     }
 
-    async fn looked_up(&self, desk: &mut Desk, asked: &Asked) -> Result<Known, Problem> {
+    async fn measured(&self, desk: &mut Desk, asked: &Asked) -> Result<ChangeMetrics, Problem> {
         let remote = self.shared.remotes.remote(asked.installation, &asked.repo).await?;
         if asked.base != remote.default_branch {
             return Err(Problem::of_this(format!(
@@ -198,13 +204,7 @@ where
         });
         let (kept, metrics) = measured.await?;
         desk.open = Some(kept);
-        let learned = desk.learned.as_ref();
-        Ok(Known {
-            metrics,
-            model: learned.map(|learned| Box::new((*learned.model).clone())),
-            recent: learned.map(|learned| learned.recent.clone()).unwrap_or_default(),
-            record: learned.and_then(|learned| learned.record.clone()),
-        })
+        Ok(metrics)
     }
 
     /// Learns anew when enough has happened since the last time.
@@ -252,11 +252,19 @@ fn lesson(rows: &[TrainingRow], now: Timestamp) -> Learned {
         .collect();
     let Checked { model, calibration, .. } = checked(Model::shipped(), &said, rows, now, ahead);
     let drifted = calibration.filter(Calibration::has_drifted).map(|calibration| calibration.sentence());
-    let highest = accuracy(&said, &RiskPolicy::default()).into_iter().find(|band| band.changes >= TOLD_FROM);
-    let record = drifted.or_else(|| highest.map(|band| band.sentence()));
+    let drift = drifted.map(|what| format!("{what} Until it does, only its level is learned here."));
+    let paid = practices(&model, rows, now);
     let counted = rows.iter().rev().filter(|row| row.metrics.files.is_some_and(|files| files > 0));
     let recent = counted.take(RECENT_MAX).map(|row| model.probability(&row.metrics)).collect();
-    Learned { model: Arc::new(model), recent, record, at: now, changes: rows.len() }
+    Learned { model: Arc::new(model), recent, said, drift, paid, at: now, changes: rows.len() }
+}
+
+fn known(metrics: ChangeMetrics, learned: Option<&Learned>) -> Known {
+    let Some(Learned { model, recent, said, drift, paid, .. }) = learned else {
+        return Known { metrics, ..Known::default() };
+    };
+    let (recent, said, drift, paid) = (recent.clone(), said.clone(), drift.clone(), paid.clone());
+    Known { metrics, model: Some(Box::new((**model).clone())), recent, said, drift, paid }
 }
 
 fn opened(git_dir: &Path, file: &Path) -> Result<Kept, HistoryError> {

@@ -5,7 +5,7 @@
 use super::*;
 use crate::domain::facts::{Absence, CommitSnapshot, Facts, Need, Standing};
 use crate::domain::policy::Band;
-use crate::domain::risk::compose;
+use crate::domain::risk::{ReleaseRisk, compose};
 use std::collections::BTreeSet;
 
 /// The comparison that says whether automation may deploy a commit: the default branch seen from it.
@@ -48,10 +48,14 @@ pub fn delivery_of(state: &PipelineState, release: &Release) -> Option<ReleaseNu
 pub fn risk(state: &PipelineState, release: &Release, environment: &EnvironmentName) -> Option<(f64, Band)> {
     // A commit that somebody named brings what no pull request tells of.
     delivery_of(state, release)?;
-    let parts = changes(state, release, environment).into_iter().map(|change| change.risk.map(|(p, _)| p));
-    let together = compose(parts);
+    let together = together(&changes(state, release, environment));
     let known = together.unknown == 0 && together.judged > 0;
     known.then(|| (together.probability, Band::of(together.probability, &release.plan.risk)))
+}
+
+/// The risk of changes that are released together, as far as it is known.
+pub fn together(changes: &[&Change]) -> ReleaseRisk {
+    compose(changes.iter().map(|change| change.risk.map(|(probability, _)| probability)))
 }
 
 /// Whether a release would bring the pull request that takes another back.

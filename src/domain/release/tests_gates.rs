@@ -265,7 +265,7 @@ fn the_card_shows_content_risk_safety_and_what_happens() {
 
     ### Risk: high (34 %)
 
-    That at least one of these changes needs a fix, a revert or a rollback.
+    That its one change needs a fix, a revert or a rollback.
 
     - #7: touches 9 directories (+8 points)
 

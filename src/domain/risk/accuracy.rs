@@ -7,6 +7,7 @@ use super::model::Model;
 use super::row::TrainingRow;
 use crate::domain::ids::Timestamp;
 use crate::domain::policy::{Band, RiskPolicy};
+use serde::{Deserialize, Serialize};
 
 /// Outcomes below which nothing is said of calibration.
 const OUTCOMES_MIN: usize = 50;
@@ -14,7 +15,7 @@ const OUTCOMES_MIN: usize = 50;
 const Z_MAX: f64 = 3.0;
 
 /// A verdict of the past and what became of it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PastVerdict {
     /// What was said, between 0 and 1.
     pub probability: f64,

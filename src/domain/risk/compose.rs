@@ -2,7 +2,6 @@
 //!
 //! Knows probabilities. Must never know which changes they are of.
 
-use super::reasons::counted;
 use serde::{Deserialize, Serialize};
 
 /// The risk of several changes that are released together.
@@ -37,24 +36,25 @@ pub fn compose(probabilities: impl IntoIterator<Item = Option<f64>>) -> ReleaseR
 }
 
 impl ReleaseRisk {
-    /// How the number comes about, in one sentence or two.
+    /// What the probability means and how it comes about, in a sentence or two.
     pub fn sentence(&self) -> String {
         let Self { probability, judged, unknown } = self;
-        let changes = counted(*judged as f64, "change", "changes");
-        let mut said = match judged {
-            0 => "No change of this release could be judged.".to_owned(),
-            1 => format!("The risk of the one change that was judged: {:.0} %.", 100.0 * probability),
-            _ => format!(
-                "That at least one of {changes} goes wrong: {:.0} %, which is what is left of 100 % after each of them \
-                 goes well, as if they went wrong independently.",
-                100.0 * probability
+        let percent = format!("{:.0} %", 100.0 * probability);
+        match (judged, unknown) {
+            (0, 0) => "It brings no change that could be judged.".to_owned(),
+            (0, 1) => "Too little is known of its one change.".to_owned(),
+            (0, all) => format!("Too little is known of all {all} changes."),
+            (1, 0) => "That its one change needs a fix, a revert or a rollback.".to_owned(),
+            (all, 0) => format!(
+                "That at least one of {all} changes needs a fix, a revert or a rollback: 100 % less the chance that each \
+                 goes well, each taken as independent of the others."
             ),
-        };
-        if *unknown > 0 && *judged > 0 {
-            let unknown = counted(*unknown as f64, "more change", "more changes");
-            said.push_str(&format!(" Too little is known of {unknown}, so it is at least that."));
+            (judged, unknown) => format!(
+                "Too little is known of {unknown} of {} changes. That one of the others needs a fix, a revert or a \
+                 rollback: {percent}, so it is at least that.",
+                judged + unknown
+            ),
         }
-        said
     }
 }
 
@@ -77,12 +77,16 @@ mod tests {
             compose([Some(0.1), Some(0.1), Some(0.3)]),
             compose([Some(0.25)]),
             compose([None]),
+            compose([None, None]),
+            compose([]),
         ];
         insta::assert_snapshot!(told.map(|risk| risk.sentence()).join("\n"), @"
-        That at least one of 2 changes goes wrong: 60 %, which is what is left of 100 % after each of them goes well, as if they went wrong independently. Too little is known of 1 more change, so it is at least that.
-        That at least one of 3 changes goes wrong: 43 %, which is what is left of 100 % after each of them goes well, as if they went wrong independently.
-        The risk of the one change that was judged: 25 %.
-        No change of this release could be judged.
+        Too little is known of 1 of 3 changes. That one of the others needs a fix, a revert or a rollback: 60 %, so it is at least that.
+        That at least one of 3 changes needs a fix, a revert or a rollback: 100 % less the chance that each goes well, each taken as independent of the others.
+        That its one change needs a fix, a revert or a rollback.
+        Too little is known of its one change.
+        Too little is known of all 2 changes.
+        It brings no change that could be judged.
         ");
     }
 }

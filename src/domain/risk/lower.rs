@@ -1,13 +1,13 @@
-//! What would make a change less risky, by the model's own numbers.
+//! What would make a change less risky, by the model's own numbers and by what paid in the repository.
 //!
-//! Knows the model. Must never promise: it says what the model would say of a smaller change.
+//! Knows the model. Must never promise: it says what the model would say of a smaller change, and what was seen of others.
 
 use super::reasons::counted;
-use super::{ChangeMetrics, HistoryMetrics, Judgement, Model, Verdict, judge_with};
+use super::{ChangeMetrics, HistoryMetrics, Judgement, Model, Practice, Verdict, judge_with};
 use crate::domain::policy::{Band, RiskPolicy};
 use serde::{Deserialize, Serialize};
 
-/// How many are told.
+/// How many smaller changes are told.
 const TOLD_MAX: usize = 3;
 /// Points below which it is not worth telling.
 const POINTS_MIN: f64 = 1.0;
@@ -25,12 +25,13 @@ pub struct Lowering {
 
 /// The same by the model that comes with Plimsoll.
 pub fn lower(verdict: &Verdict, policy: &RiskPolicy) -> Vec<Lowering> {
-    lower_with(Model::shipped(), verdict, policy)
+    lower_with(Model::shipped(), &[], verdict, policy)
 }
 
 /// What would lower the risk: first the smallest even split that drops a band, then half of one thing, the most helpful
-/// first. Empty when nothing is known to help, or when the verdict comes from another model than this.
-pub fn lower_with(model: &Model, verdict: &Verdict, policy: &RiskPolicy) -> Vec<Lowering> {
+/// first, then what paid in the repository and this change lacks. Empty when nothing is known to help, or when the verdict
+/// comes from another model than this.
+pub fn lower_with(model: &Model, paid: &[Practice], verdict: &Verdict, policy: &RiskPolicy) -> Vec<Lowering> {
     let Judgement::Known { probability: now, band, .. } = &verdict.judgement else { return Vec::new() };
     if verdict.model != model.title() {
         return Vec::new();
@@ -46,6 +47,12 @@ pub fn lower_with(model: &Model, verdict: &Verdict, policy: &RiskPolicy) -> Vec<
     halves.sort_by(|a, b| a.probability.total_cmp(&b.probability));
     let mut told: Vec<Lowering> = split(model, &verdict.metrics, *band, policy).into_iter().chain(halves).collect();
     told.truncate(TOLD_MAX);
+    let lacks = |practice: &&Practice| practice.kind.is_followed(&verdict.metrics) == Some(false);
+    let would = paid
+        .iter()
+        .filter(lacks)
+        .filter_map(|practice| Some(Lowering { text: practice.words(), probability: now * practice.ratio()? }));
+    told.extend(would.filter(|lowering| 100.0 * (now - lowering.probability) >= POINTS_MIN));
     told
 }
 

@@ -13,6 +13,7 @@ use crate::domain::policy::{Band, GateName};
 use crate::domain::release::gate::{Condition, approvals_wanted, approvers, bake};
 use crate::domain::release::rollback::{Safety, default_target, safety};
 use crate::domain::release::*;
+use crate::domain::risk::ReleaseRisk;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -38,6 +39,8 @@ pub struct Card<'a> {
     /// Probability that at least one of the changes needs a fix, a revert or a rollback, with its band; `None`: of a part
     /// of them nobody knows.
     pub risk: Option<(f64, Band)>,
+    /// How that number comes about, and how much of it is known.
+    pub composed: ReleaseRisk,
     /// Whether the environment could go back afterwards.
     pub rollback: Safety,
     /// Every condition of its gate; empty when it is at none.
@@ -65,6 +68,7 @@ pub fn card<'a>(state: &'a PipelineState, release: &'a Release, stage: &'a Stage
         (None, StagePhase::Waiting { since }) => *since,
         (None, _) => release.created_at,
     };
+    let changes = content::changes(state, release, environment);
     Card {
         service: &state.service,
         release: release.number,
@@ -72,7 +76,8 @@ pub fn card<'a>(state: &'a PipelineState, release: &'a Release, stage: &'a Stage
         environment,
         standing,
         says,
-        changes: content::changes(state, release, environment),
+        composed: content::together(&changes),
+        changes,
         risk: content::risk(state, release, environment),
         rollback: safety(state, release, stage, at),
         conditions: &stage.conditions,
@@ -179,24 +184,11 @@ fn content_table(out: &mut String, card: &Card<'_>) {
 }
 
 fn risk(out: &mut String, card: &Card<'_>) {
-    match card.risk {
-        Some((probability, band)) => {
-            let _ = writeln!(
-                out,
-                "### Risk: {} ({:.0} %)\n\nThat at least one of these changes needs a fix, a revert or a rollback.\n",
-                band.word(),
-                probability * 100.0
-            );
-        }
-        None => {
-            let unknown = card.changes.iter().filter(|change| change.risk.is_none()).count();
-            let _ = writeln!(
-                out,
-                "### Risk: unknown\n\nOf {unknown} of {} changes too little is known.\n",
-                card.changes.len()
-            );
-        }
-    }
+    let head = match card.risk {
+        Some((probability, band)) => format!("{} ({:.0} %)", band.word(), probability * 100.0),
+        None => "unknown".to_owned(),
+    };
+    let _ = writeln!(out, "### Risk: {head}\n\n{}\n", card.composed.sentence());
     let mut worst: Vec<&&Change> = card.changes.iter().filter(|change| !change.drivers.is_empty()).collect();
     worst.sort_by(|a, b| b.risk.map_or(0.0, |(p, _)| p).total_cmp(&a.risk.map_or(0.0, |(p, _)| p)));
     for change in worst.iter().take(3) {

@@ -64,7 +64,7 @@ pub fn past(scene: &Scene, number: PullNumber, head_sha: &Sha) -> Fact {
     };
     let metrics = ChangeMetrics { history: Some(Box::new(history)), ..ChangeMetrics::default() };
     let recent = (0..world % 60).map(|of| (mixed(of ^ world) % 1_000) as f64 / 1_000.0).collect();
-    Fact::Past(Past::Known(Box::new(Known { metrics, model: None, recent, record: None })))
+    Fact::Past(Past::Known(Box::new(Known { metrics, recent, ..Known::default() })))
 }
 
 /// How the world answers, at this moment.
