@@ -214,6 +214,9 @@ pub struct Plan {
     /// Blob hash of the policy file.
     pub policy: Option<Sha>,
     pub default_branch: RefName,
+    /// The service's patterns of paths; empty: all paths are its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
 }
 
 /// Where a release stands, short, for the pull requests that it carries.

@@ -72,14 +72,14 @@ pub fn touched_services(policy: &Policy, changed: &ChangedFiles) -> Vec<ServiceN
 /// How many paths that cannot be taken back are told.
 const IRREVERSIBLE_MAX: usize = 5;
 
-/// Paths that the policy says cannot be taken back; the first few.
-pub fn irreversible_paths(pipeline: &Pipeline, changed: &ChangedFiles) -> Vec<String> {
+/// Paths that the policy says cannot be taken back; the first few. With patterns of a service only those of its own.
+pub fn irreversible_paths(pipeline: &Pipeline, changed: &ChangedFiles, of: &[String]) -> Vec<String> {
     if pipeline.irreversible.is_empty() {
         return Vec::new();
     }
-    let patterns = Patterns::new(&pipeline.irreversible);
-    let paths = changed.files.iter().filter(|file| patterns.touches(file)).map(|file| file.path.clone());
-    paths.take(IRREVERSIBLE_MAX).collect()
+    let (patterns, own) = (Patterns::new(&pipeline.irreversible), Patterns::new(of));
+    let meant = |file: &&ChangedFile| patterns.touches(file) && (of.is_empty() || own.touches(file));
+    changed.files.iter().filter(meant).map(|file| file.path.clone()).take(IRREVERSIBLE_MAX).collect()
 }
 
 /// Whether a rule holds for a change, and by which file; a cut list makes every rule hold.

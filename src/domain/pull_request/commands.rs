@@ -5,7 +5,7 @@
 use super::*;
 use crate::domain::chatops::{self, Reach, Verb};
 use crate::domain::effect::Act;
-use crate::domain::event::{Origin, PipelineCommand, Plan};
+use crate::domain::event::{Origin, PipelineCommand};
 use crate::domain::facts::{Comment, Permission};
 
 /// Whether a comment has commands at all.
@@ -208,12 +208,6 @@ fn pass_on(
         None if touched.is_empty() || verb.reach() == Reach::EveryService => all.into_iter().cloned().collect(),
         None => touched.to_vec(),
     };
-    let plan = Plan {
-        pipeline: pipeline.clone(),
-        risk: policy.policy.risk.clone(),
-        policy: policy.blob.clone(),
-        default_branch: policy.default_branch.clone(),
-    };
     for service in &services {
         let command = PipelineCommand {
             origin: Origin::Comment { pull: state.number, comment: comment.id, index },
@@ -225,7 +219,8 @@ fn pass_on(
             verb: verb.clone(),
         };
         let lane = Subject::Pipeline { repo: state.repo.clone(), service: service.clone() };
-        let signal = Signal::Commanded { command: Box::new(command), plan: Box::new(plan.clone()) };
+        let plan = Box::new(judge::plan(policy, pipeline, service));
+        let signal = Signal::Commanded { command: Box::new(command), plan };
         heard.forwards.push((lane, Event::Signal(signal)));
     }
     Ok(services)

@@ -7,7 +7,7 @@ use crate::domain::event::{Change, Plan};
 use crate::domain::facts::{Absence, ChangedFile, ChangedFiles, CommitSnapshot, FileStatus, Person, Review};
 use crate::domain::markdown::text;
 use crate::domain::policy::paths::{Patterns, irreversible_paths, touched_services};
-use crate::domain::policy::{POLICY_PATH, RiskPolicy, Service, parse, rules};
+use crate::domain::policy::{POLICY_PATH, Pipeline, RiskPolicy, Service, parse, rules};
 use crate::domain::release::eyes::co_authors;
 use crate::domain::risk::{self, Judgement, Model, Past, Reason, Verdict};
 
@@ -203,24 +203,30 @@ fn hand_over(state: &mut PullState, pull: &PullSnapshot, files: &ChangedFiles, f
             Judgement::Abstains { .. } => Vec::new(),
         },
         issues: mentions::closes(&pull.body, &state.repo),
-        irreversible: irreversible_paths(pipeline, files),
+        irreversible: irreversible_paths(pipeline, files, &[]),
         files: 0,
         reverts: mentions::reverts(&pull.title, &pull.body, &state.repo),
-    };
-    let plan = Plan {
-        pipeline: pipeline.clone(),
-        risk: policy.policy.risk.clone(),
-        policy: policy.blob.clone(),
-        default_branch: policy.default_branch.clone(),
     };
     for service in &judged.services {
         let lane = Subject::Pipeline { repo: state.repo.clone(), service: service.clone() };
         let files = policy.policy.service(service).map_or(0, |service| files_of(service, files));
+        let plan = Box::new(plan(policy, pipeline, service));
         let change = Box::new(Change { files, ..change.clone() });
-        let signal = Signal::ReleaseWanted { sha: sha.clone(), change, plan: Box::new(plan.clone()) };
+        let signal = Signal::ReleaseWanted { sha: sha.clone(), change, plan };
         heard.forwards.push((lane, Event::Signal(signal)));
     }
     heard.notes.push(format!("merged as {}; {} services are released", sha.short(), judged.services.len()));
+}
+
+/// What a release of a service keeps of the policy in force.
+pub(super) fn plan(policy: &PolicyInForce, pipeline: &Pipeline, service: &ServiceName) -> Plan {
+    Plan {
+        pipeline: pipeline.clone(),
+        risk: policy.policy.risk.clone(),
+        policy: policy.blob.clone(),
+        default_branch: policy.default_branch.clone(),
+        paths: policy.policy.service(service).map(|service| service.paths.clone()).unwrap_or_default(),
+    }
 }
 
 /// How many of the files belong to a service.

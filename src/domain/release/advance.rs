@@ -112,7 +112,41 @@ pub fn become_candidate(
     // Somebody asked for this very commit and brought it here already.
     let here = live.and_then(|place| (place == number).then(|| state.live(name)).flatten());
     let here = here.map(|live| live.release).filter(|by| *by != number);
-    for old in replaced_by(state, number, name) {
+    let replaced = replaced_by(state, number, name);
+    take_places(state, number, name, replaced, now, said);
+    if let (Some(by), true) = (here, delivery) {
+        is_here(state, number, name, by, now, said);
+        return;
+    }
+    if let Some(stage) = state.stage_mut(number, name) {
+        stage.phase = StagePhase::Waiting { since: now };
+    }
+}
+
+/// A release turned out to bring one change more: what that takes back may wait before it, and could never start.
+pub fn brings_more(state: &mut PipelineState, number: ReleaseNumber, change: Change, now: Timestamp, said: &mut Said) {
+    let Some(release) = state.releases.get_mut(&number) else { return };
+    said.notes.push(format!("#{} is part of release {number}", change.pull));
+    release.changes.push(change);
+    let waits = release.stages.iter().filter(|stage| matches!(stage.phase, StagePhase::Waiting { .. }));
+    let names: Vec<EnvironmentName> = waits.map(|stage| stage.policy.name.clone()).collect();
+    for name in names {
+        let older = replaced_by(state, number, &name).into_iter().filter(|old| *old < number).collect();
+        take_places(state, number, &name, older, now, said);
+    }
+}
+
+/// Takes the place of releases that wait, and brings what they would have brought where it is a delivery.
+fn take_places(
+    state: &mut PipelineState,
+    number: ReleaseNumber,
+    name: &EnvironmentName,
+    waiting: Vec<ReleaseNumber>,
+    now: Timestamp,
+    said: &mut Said,
+) {
+    let delivery = state.releases.get(&number).is_some_and(|r| matches!(r.purpose, Purpose::Delivery));
+    for old in waiting {
         supersede(state, old, name, number, now, said);
         if !delivery {
             continue;
@@ -123,13 +157,6 @@ pub fn become_candidate(
             let fresh: Vec<Change> = carried.into_iter().filter(|c| !known.contains(&c.pull)).collect();
             release.changes.splice(0..0, fresh);
         }
-    }
-    if let (Some(by), true) = (here, delivery) {
-        is_here(state, number, name, by, now, said);
-        return;
-    }
-    if let Some(stage) = state.stage_mut(number, name) {
-        stage.phase = StagePhase::Waiting { since: now };
     }
 }
 

@@ -53,7 +53,13 @@ impl Stage1 {
         let mut stage = Self {
             state: PipelineState::new(repo, ServiceName::new("api")),
             facts: Facts::default(),
-            plan: Plan { pipeline, risk: Default::default(), policy: None, default_branch: RefName::new("main") },
+            plan: Plan {
+                pipeline,
+                risk: Default::default(),
+                policy: None,
+                default_branch: RefName::new("main"),
+                paths: Vec::new(),
+            },
             now: Timestamp(1_700_000_000_000),
             said: Said::default(),
             next_id: 100,

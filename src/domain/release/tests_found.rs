@@ -84,6 +84,16 @@ fn a_revert_takes_the_place_of_all_that_would_bring_back_what_it_reverts() {
 }
 
 #[test]
+fn a_revert_that_is_heard_of_late_takes_the_place_of_what_it_reverts_too() {
+    let mut stage = with(|stage| stage.plan.pipeline.max_changes = Some(1));
+    stage.merge(6, "ada").merge(7, "ada").merge(9, "ada");
+    assert!(matches!(phase(&stage, 2, "staging"), StagePhase::Waiting { .. }));
+    stage.merge_as(reverting(8, 7));
+    assert_eq!(phase(&stage, 2, "staging"), StagePhase::Superseded { by: ReleaseNumber(3) });
+    assert!(matches!(phase(&stage, 3, "staging"), StagePhase::Waiting { .. }));
+}
+
+#[test]
 fn a_merge_that_is_heard_of_late_belongs_to_the_first_release_that_brings_it() {
     let mut stage = with(|_| {});
     stage.merge(8, "ada").merge_as(reverting(9, 7)).merge(7, "ada");

@@ -193,7 +193,8 @@ fn what_no_pull_request_told_of_keeps_a_rollback_from_being_made_by_itself_too()
     use crate::domain::facts::{ChangedFile, ChangedFiles, Comparison, FileStatus, Standing};
     let fails = |paths: &[&str], cut: bool| {
         let mut stage = unasked(|_| {});
-        stage.plan.pipeline.irreversible = vec!["migrations/".into()];
+        stage.plan.pipeline.irreversible = vec!["**/migrations/*".into(), "migrations/".into()];
+        stage.plan.paths = vec!["src/".into(), "migrations/".into()];
         stage.merge(6, "ada").run(RunStatus::Succeeded).run(RunStatus::Succeeded);
         let file = |path: &&str| ChangedFile {
             path: path.to_string(),
@@ -217,9 +218,12 @@ fn what_no_pull_request_told_of_keeps_a_rollback_from_being_made_by_itself_too()
     - `production`: release 1 (`0000000`) is live
     - ⏸️ `production` is held: release 2 failed: the workflow run failed. It is not rolled back by itself: What it brings changes migrations/6.sql: an earlier commit does not take that back. (by Plimsoll)
     ");
-    for (paths, cut, goes_back) in
-        [(&["src/a.rs"][..], false, true), (&["src/a.rs"], true, true), (&["migrations/6.sql"], true, false)]
-    {
+    for (paths, cut, goes_back) in [
+        (&["src/a.rs"][..], false, true),
+        (&["src/a.rs"], true, true),
+        (&["migrations/6.sql"], true, false),
+        (&["other/migrations/6.sql"], false, true),
+    ] {
         let stage = fails(paths, cut);
         assert_eq!(stage.state.releases.values().any(Release::is_rollback), goes_back, "{paths:?}, {cut}");
     }

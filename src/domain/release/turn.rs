@@ -213,10 +213,7 @@ fn wanted(
     // A later merge was heard of first: its release brings this change too, and of several the first that does.
     let first = earlier(state).find(|release| is_contained(&since(release, sha), facts)).map_or(newest, |r| r.number);
     take_back(state, change, said);
-    if let Some(release) = state.releases.get_mut(&first) {
-        said.notes.push(format!("#{} is part of release {first}", change.pull));
-        release.changes.push(change.clone());
-    }
+    advance::brings_more(state, first, change.clone(), now, said);
 }
 
 /// How often GitHub is asked where a merge stands: after 1 min, then twice as long each time, some four hours in all.
@@ -432,7 +429,7 @@ fn look(state: &mut PipelineState, facts: &Facts, now: Timestamp, said: &mut Sai
             };
             let irreversible = match from_target(state, release, stage).and_then(|need| facts.get(&need)) {
                 Some(Fact::Comparison(found)) => {
-                    let paths = irreversible_paths(&release.plan.pipeline, &found.files);
+                    let paths = irreversible_paths(&release.plan.pipeline, &found.files, &release.plan.paths);
                     // Of a list that was cut only what it shows is known.
                     (!paths.is_empty() || !found.files.cut).then_some(paths)
                 }

@@ -254,7 +254,11 @@ fn may_bring<'a>(
 
 /// The band of all of that together; `None`: of a part nobody knows.
 fn band(scene: &Scene, state: &PipelineState, release: &Release, environment: &EnvironmentName) -> Option<Band> {
-    let changes = brought(scene, state, release, environment);
+    // What it was made for counts also where it is live already.
+    let mut changes = brought(scene, state, release, environment);
+    changes.extend(&release.changes);
+    changes.sort_by_key(|change| change.pull);
+    changes.dedup_by_key(|change| change.pull);
     let mut well = 1.0;
     for change in &changes {
         well *= 1.0 - change.risk?.0;

@@ -261,7 +261,8 @@ fn undoes_nothing(scene: &mut Scene, landing: &Landing, release: &Release, state
         }
     };
     let failed = state.releases.get(&from);
-    if gave_way || mends(scene, landing, release, failed, state) {
+    let mended = [failed, state.releases.get(&forward.release)];
+    if gave_way || mended.into_iter().any(|failed| mends(scene, landing, release, failed, state)) {
         return;
     }
     // A cancelled one was held when somebody cancelled it, which can be before its dispatch came to GitHub.
