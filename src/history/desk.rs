@@ -8,8 +8,8 @@ use crate::domain::effect::Effect;
 use crate::domain::facts::{Absence, Fact, Need};
 use crate::domain::ids::*;
 use crate::domain::risk::{
-    Calibration, ChangeMetrics, Checked, Foretold, Known, Model, Pace, Past, PastVerdict, Practice, TrainingRow,
-    checked, merge, practices, replay,
+    ChangeMetrics, Foretold, HeldTo, Known, Model, Pace, Past, PastVerdict, Practice, TrainingRow, checked, merge,
+    practices, replay,
 };
 use crate::engine::ports::{Clock, Done, Failures, GitHub, GitHubError, RemoteRepository, Remotes};
 use std::collections::BTreeMap;
@@ -244,15 +244,18 @@ fn lesson(rows: &[TrainingRow], now: Timestamp) -> Learned {
     let ahead = waiting + LESSON_CHANGES;
     let from = rows.len().saturating_sub(HELD_TO_MAX);
     let pace = Pace { begin_after: from, every: ((rows.len() - from) / HELD_TO_LESSONS).max(1) };
-    let said: Vec<PastVerdict> = replay(Model::shipped(), rows, pace, &mut |_| {})
+    // What was said before anything was learned here was not said by a model of this repository.
+    let held: Vec<HeldTo> = replay(Model::shipped(), rows, pace, &mut |_| {})
         .into_iter()
-        .filter_map(|Foretold { row, ours, .. }| {
-            Some(PastVerdict { probability: ours, bad: rows.get(row)?.outcome_at(now)? })
+        .filter(|told| told.learned)
+        .filter_map(|Foretold { row, ours, shipped, .. }| {
+            let said = PastVerdict { probability: ours, bad: rows.get(row)?.outcome_at(now)? };
+            Some(HeldTo { said, shipped })
         })
         .collect();
-    let Checked { model, calibration, .. } = checked(Model::shipped(), &said, rows, now, ahead);
-    let drifted = calibration.filter(Calibration::has_drifted).map(|calibration| calibration.sentence());
-    let drift = drifted.map(|what| format!("{what} Until it does, only its level is learned here."));
+    let checked = checked(Model::shipped(), &held, rows, now, ahead);
+    let (drift, model) = (checked.drift(), checked.model);
+    let said = held.into_iter().map(|held| held.said).collect();
     let paid = practices(&model, rows, now);
     let counted = rows.iter().rev().filter(|row| row.metrics.files.is_some_and(|files| files > 0));
     let recent = counted.take(RECENT_MAX).map(|row| model.probability(&row.metrics)).collect();
@@ -390,3 +393,7 @@ where
         self.github.probe(effect, since).await
     }
 }
+
+#[cfg(test)]
+#[path = "desk_tests.rs"]
+mod tests;

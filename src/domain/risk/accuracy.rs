@@ -108,15 +108,12 @@ impl Calibration {
         self.level_z.abs() > Z_MAX || self.spiegelhalter_z.abs() > Z_MAX
     }
 
-    /// What people are told, one sentence or two.
+    /// What people are told, two sentences.
     pub fn sentence(&self) -> String {
         let Self { changes, bad, expected, .. } = self;
         let fact = format!("Of {changes} changes {bad} needed a fix, where the model expected {expected:.0}.");
-        if self.has_drifted() {
-            format!("{fact} That is further off than chance explains: the model no longer holds here as it is.")
-        } else {
-            format!("{fact} Chance explains the difference.")
-        }
+        let how = if self.has_drifted() { "That is further off than chance explains." } else { "Chance explains it." };
+        format!("{fact} {how}")
     }
 }
 
@@ -127,17 +124,43 @@ pub struct Checked {
     pub evidence: Learning,
     /// Of the verdicts that were given; `None`: too few outcomes.
     pub calibration: Option<Calibration>,
+    /// Whether only the level was learned because the verdicts had drifted.
+    pub fell_back: bool,
 }
 
-/// Adapts a model to a repository, unless the verdicts given there have drifted away from what happens: then the
-/// shipped shapes are kept and only the level moves, until the verdicts hold again.
+impl Checked {
+    /// That the verdicts have drifted and what follows, for people; `None`: they hold, or too little is known.
+    pub fn drift(&self) -> Option<String> {
+        let drifted = self.calibration.filter(Calibration::has_drifted)?;
+        let follows = match self.fell_back {
+            true => "The model does not hold here: until it does, only its level is learned.",
+            false => "It is still closer than the model that Plimsoll ships, so it stays.",
+        };
+        Some(format!("{} {follows}", drifted.sentence()))
+    }
+}
+
+/// A past verdict beside what the model as it is shipped would have said of the same change.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeldTo {
+    pub said: PastVerdict,
+    pub shipped: f64,
+}
+
+/// Adapts a model to a repository. When the verdicts given there have drifted away from what happens, and the model as it is
+/// shipped would have been closer (by the Brier score), its shapes are kept and only the level moves, until that is over.
 ///
 /// `past`: the newest verdicts with an outcome. `rows`, `now` and `ahead` as for [`adapt`].
-pub fn checked(model: &Model, past: &[PastVerdict], rows: &[TrainingRow], now: Timestamp, ahead: usize) -> Checked {
-    let calibration = calibration(past);
-    let drifted = calibration.is_some_and(|calibration| calibration.has_drifted());
-    let (model, evidence) = if drifted { level_only(model, rows, now, ahead) } else { adapt(model, rows, now, ahead) };
-    Checked { model, evidence, calibration }
+pub fn checked(model: &Model, past: &[HeldTo], rows: &[TrainingRow], now: Timestamp, ahead: usize) -> Checked {
+    let said: Vec<PastVerdict> = past.iter().map(|held| held.said).collect();
+    let calibration = calibration(&said);
+    let off = |probability: f64, bad: bool| (probability - if bad { 1.0 } else { 0.0 }).powi(2);
+    let ours: f64 = said.iter().map(|said| off(said.probability, said.bad)).sum();
+    let shipped: f64 = past.iter().map(|held| off(held.shipped, held.said.bad)).sum();
+    let fell_back = calibration.is_some_and(|calibration| calibration.has_drifted()) && ours > shipped;
+    let (model, evidence) =
+        if fell_back { level_only(model, rows, now, ahead) } else { adapt(model, rows, now, ahead) };
+    Checked { model, evidence, calibration, fell_back }
 }
 
 #[cfg(test)]
@@ -198,10 +221,26 @@ mod tests {
         let told =
             [verdicts(0.25, 100, 30), verdicts(0.25, 100, 60)].map(|past| calibration(&past).unwrap().sentence());
         insta::assert_snapshot!(told.join("\n"), @"
-        Of 100 changes 30 needed a fix, where the model expected 25. Chance explains the difference.
-        Of 100 changes 60 needed a fix, where the model expected 25. That is further off than chance explains: the model no longer holds here as it is.
+        Of 100 changes 30 needed a fix, where the model expected 25. Chance explains it.
+        Of 100 changes 60 needed a fix, where the model expected 25. That is further off than chance explains.
         ");
         assert_eq!(calibration(&verdicts(0.5, OUTCOMES_MIN - 1, 0)), None);
+    }
+
+    #[test]
+    fn it_falls_back_only_when_what_it_falls_back_to_was_closer() {
+        let told = |bad: usize, shipped: f64| {
+            let held: Vec<HeldTo> = verdicts(0.25, 100, bad).into_iter().map(|said| HeldTo { said, shipped }).collect();
+            let found = checked(Model::shipped(), &held, &[], Timestamp(0), 0);
+            (found.fell_back, found.drift())
+        };
+        assert_eq!(told(30, 0.3), (false, None), "chance explains it");
+        let (fell_back, drift) = told(60, 0.5);
+        assert!(fell_back);
+        insta::assert_snapshot!(drift.unwrap(), @"Of 100 changes 60 needed a fix, where the model expected 25. That is further off than chance explains. The model does not hold here: until it does, only its level is learned.");
+        let (fell_back, drift) = told(60, 0.1);
+        assert!(!fell_back);
+        insta::assert_snapshot!(drift.unwrap(), @"Of 100 changes 60 needed a fix, where the model expected 25. That is further off than chance explains. It is still closer than the model that Plimsoll ships, so it stays.");
     }
 
     #[test]

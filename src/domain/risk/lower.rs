@@ -135,7 +135,7 @@ fn smaller(metrics: &ChangeMetrics) -> Vec<(String, ChangeMetrics)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::risk::judge;
+    use crate::domain::risk::{Group, PracticeKind, judge};
 
     fn metrics(lines_added: u64, files: u64) -> ChangeMetrics {
         ChangeMetrics {
@@ -187,6 +187,25 @@ mod tests {
                 assert!(drops || !lowering.text.starts_with("splitting"), "{lowering:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_paid_in_the_repository_and_this_change_lacks_is_told_last() {
+        let group = |bad: usize| Group { changes: 400, bad, expected: 80.0 };
+        let paid = Practice { kind: PracticeKind::Tests, with: group(40), without: group(80) };
+        let policy = RiskPolicy::default();
+        let told = |test_files: f64| {
+            let history =
+                HistoryMetrics { code_files: Some(1.0), test_files: Some(test_files), ..HistoryMetrics::default() };
+            let change = ChangeMetrics { history: Some(Box::new(history)), ..metrics(60, 2) };
+            lower_with(Model::shipped(), &[paid], &judge(&change, &policy), &policy)
+        };
+        let (lacks, has) = (told(0.0), told(1.0));
+        let last = lacks.last().unwrap();
+        insta::assert_snapshot!(last.text, @"bringing a test (here 40 of 400 changes with one went wrong; at the rate of those without it had been 80)");
+        let (now, _) = known(Model::shipped(), &metrics(60, 2), &policy).unwrap();
+        assert!(last.probability < 0.7 * now, "{last:?} {now}");
+        assert_eq!(has, lacks[..lacks.len() - 1]);
     }
 
     #[test]

@@ -26,7 +26,7 @@ mod shape;
 mod standing;
 mod train;
 
-pub use accuracy::{BandAccuracy, Calibration, Checked, PastVerdict, accuracy, calibration, checked};
+pub use accuracy::{BandAccuracy, Calibration, Checked, HeldTo, PastVerdict, accuracy, calibration, checked};
 pub use adapt::{Learning, adapt, level_only};
 pub use baseline::Baseline;
 pub use compose::{ReleaseRisk, compose};

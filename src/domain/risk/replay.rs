@@ -2,7 +2,7 @@
 //!
 //! Knows past changes in the order in which they came. Must never let a later outcome into an earlier answer.
 
-use super::{Baseline, Model, TrainingRow, adapt};
+use super::{Baseline, Learning, Model, TrainingRow, adapt};
 
 /// What was said of one change before its outcome was known.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -11,6 +11,8 @@ pub struct Foretold {
     pub row: usize,
     /// By the model as the repository's outcomes had it by then.
     pub ours: f64,
+    /// Whether that model had learned anything here by then.
+    pub learned: bool,
     /// By the model as it is shipped.
     pub shipped: f64,
     /// By lines added alone, and by lines added and deleted; `None` as long as all outcomes were alike.
@@ -44,7 +46,8 @@ pub fn replay(model: &Model, rows: &[TrainingRow], pace: Pace, tell: &mut dyn Fn
         let now = first.at;
         let past = &rows[..at];
         let waiting = past.iter().rev().take_while(|row| row.outcome_at(now).is_none()).count();
-        let (adapted, _) = adapt(model, past, now, waiting + every);
+        let (adapted, evidence) = adapt(model, past, now, waiting + every);
+        let learned = !matches!(evidence, Learning::None { .. });
         // The baselines look at every outcome they are given.
         let known: Vec<TrainingRow> = past.iter().filter(|row| row.outcome_at(now).is_some()).cloned().collect();
         let (lines_added, churn) = (Baseline::lines_added(&known), Baseline::churn(&known));
@@ -53,6 +56,7 @@ pub fn replay(model: &Model, rows: &[TrainingRow], pace: Pace, tell: &mut dyn Fn
             told.push(Foretold {
                 row,
                 ours: adapted.probability(&change.metrics),
+                learned,
                 shipped: model.probability(&change.metrics),
                 lines_added: lines_added.as_ref().map(|baseline| baseline.probability(&change.metrics)),
                 churn: churn.as_ref().map(|baseline| baseline.probability(&change.metrics)),
@@ -87,7 +91,8 @@ mod tests {
         let rows = rows(600);
         let told = replay(Model::shipped(), &rows, Pace { begin_after: 0, every: 50 }, &mut |_| {});
         assert_eq!(told.len(), 600);
-        assert!(told[..50].iter().all(|told| told.ours == told.shipped && told.lines_added.is_none()));
+        assert!(told[..50].iter().all(|told| told.ours == told.shipped && told.lines_added.is_none() && !told.learned));
+        assert!(told[50..].iter().all(|told| told.learned));
         let (good, bad) = (told[598], told[599]);
         assert!(bad.ours > 0.7 && good.ours < 0.3, "{bad:?} {good:?}");
         assert!(bad.lines_added > good.lines_added && bad.churn > good.churn);

@@ -42,6 +42,7 @@ where
         let service = "/api/v1/repos/{owner}/{repo}/services/{service}";
         routes = routes
             .route(service, get(read::service::<S, C>))
+            .route("/api/v1/repos/{owner}/{repo}/pulls/{number}/risk", get(read::risk::<S, C>))
             .route(&format!("{service}/environments/{{environment}}/why"), get(read::why::<S, C>));
     }
     routes.with_state(shared)

@@ -1,11 +1,13 @@
-//! What people and their tools read: where a service stands, and why a release is or is not in an environment.
+//! What people and their tools read: where a service stands, why a release is or is not in an environment, and how risky a
+//! pull request is.
 //!
-//! Says what the commands `status` and `why` say. Must never change anything.
+//! Says what the commands `status`, `why` and `risk` say. Must never change anything.
 
 use super::problem::Problem;
 use super::{Shared, bearer, is_reader};
 use crate::domain::ids::*;
 use crate::domain::release::PipelineState;
+use crate::domain::risk::Verdict;
 use crate::domain::state::State as LaneState;
 use crate::domain::view;
 use crate::domain::view::card::{Card, card};
@@ -101,6 +103,41 @@ pub(super) async fn why<S: Store, C>(
     reply::json(StatusCode::OK, "application/json", &why)
 }
 
+/// How risky a pull request is, and why.
+pub(super) async fn risk<S: Store, C>(
+    State(shared): State<Arc<Shared<S, C>>>,
+    Path((owner, repo, number)): Path<(String, String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    #[derive(Serialize)]
+    struct Risk<'a> {
+        pull: PullNumber,
+        head_sha: &'a Sha,
+        text: String,
+        verdict: &'a Verdict,
+    }
+    let unknown = || {
+        let mend = "Write /repos/OWNER/REPO/pulls/NUMBER/risk with a pull request that was judged before.";
+        Problem::new(StatusCode::NOT_FOUND, "pull", "Nothing is known of this pull request.", mend)
+    };
+    let subject = RepoName::parse(&format!("{owner}/{repo}"))
+        .zip(number.parse().ok())
+        .map(|(repo, number)| Subject::PullRequest { repo, number: PullNumber(number) });
+    let state = match lane(&shared, &headers, subject).await {
+        Ok(Some(LaneState::PullRequest(state))) => state,
+        Ok(Some(LaneState::Repository(_) | LaneState::Pipeline(_)) | None) => return unknown().into_response(),
+        Err(problem) => return problem.into_response(),
+    };
+    let Some(judged) = &state.judged else { return unknown().into_response() };
+    let risk = Risk {
+        pull: state.number,
+        head_sha: &judged.head_sha,
+        text: view::check::risk_answer(judged),
+        verdict: &judged.verdict,
+    };
+    reply::json(StatusCode::OK, "application/json", &risk)
+}
+
 /// A service's pipeline, for a caller who may read.
 async fn pipeline<S: Store, C>(
     shared: &Shared<S, C>,
@@ -109,6 +146,23 @@ async fn pipeline<S: Store, C>(
     repo: &str,
     service: &str,
 ) -> Result<Box<PipelineState>, Problem> {
+    let subject = RepoName::parse(&format!("{owner}/{repo}"))
+        .map(|repo| Subject::Pipeline { repo, service: ServiceName::new(service) });
+    match lane(shared, headers, subject).await? {
+        Some(LaneState::Pipeline(state)) => Ok(state),
+        Some(LaneState::Repository(_) | LaneState::PullRequest(_)) | None => {
+            let mend = "Write /repos/OWNER/REPO/services/SERVICE with a service that was released or commanded before.";
+            Err(Problem::new(StatusCode::NOT_FOUND, "service", "Nothing is known of this service.", mend))
+        }
+    }
+}
+
+/// What a lane holds, for a caller who may read; `None`: there is no such lane.
+async fn lane<S: Store, C>(
+    shared: &Shared<S, C>,
+    headers: &HeaderMap,
+    subject: Option<Subject>,
+) -> Result<Option<LaneState>, Problem> {
     let brought = bearer(headers);
     let may_read = shared.api.token.as_ref().zip(brought).is_some_and(|(token, brought)| is_reader(token, brought));
     if !may_read {
@@ -116,23 +170,14 @@ async fn pipeline<S: Store, C>(
         let mend = "Send `Authorization: Bearer` with the token that the service has in PLIMSOLL_API_TOKEN.";
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "Authorization", what, mend));
     }
-    let unknown = || {
-        let mend = "Write /repos/OWNER/REPO/services/SERVICE with a service that was released or commanded before.";
-        Problem::new(StatusCode::NOT_FOUND, "service", "Nothing is known of this service.", mend)
-    };
-    let repo = RepoName::parse(&format!("{owner}/{repo}")).ok_or_else(unknown)?;
-    let subject = Subject::Pipeline { repo, service: ServiceName::new(service) };
+    let Some(subject) = subject else { return Ok(None) };
     let asked = tokio::time::timeout(shared.api.request_timeout, query::lane(&*shared.api.store, &subject)).await;
-    let lane = match asked {
-        Ok(Ok(lane)) => lane,
+    match asked {
+        Ok(Ok(lane)) => Ok(lane.map(|lane| lane.state)),
         Ok(Err(error)) => {
             tracing::error!(%error, "a lane could not be read");
-            return Err(Problem::unavailable("The store cannot be reached."));
+            Err(Problem::unavailable("The store cannot be reached."))
         }
-        Err(_) => return Err(Problem::unavailable("The store takes too long.")),
-    };
-    match lane.map(|lane| lane.state) {
-        Some(LaneState::Pipeline(state)) => Ok(state),
-        Some(LaneState::Repository(_) | LaneState::PullRequest(_)) | None => Err(unknown()),
+        Err(_) => Err(Problem::unavailable("The store takes too long.")),
     }
 }

@@ -98,7 +98,8 @@ async fn only_readers_read_and_only_what_is_known() {
     };
     let service = "/api/v1/repos/acme/shop/services/api";
     let why = format!("{service}/environments/production/why");
-    for path in [service, why.as_str()] {
+    let risk = "/api/v1/repos/acme/shop/pulls/7/risk";
+    for path in [service, why.as_str(), risk] {
         assert_eq!(house.get(path).await.status(), 401);
         assert_eq!(ask(path, "0123456789abcdef0123456789abcdeg").await.status(), 401);
         assert_eq!(ask(path, &READER[..31]).await.status(), 401);
@@ -107,7 +108,10 @@ async fn only_readers_read_and_only_what_is_known() {
         assert_eq!(ask(path, READER).await.status(), 404);
     }
     assert_snapshot!(said(ask(service, READER).await).await, @r#"404 {"title":"Not Found","status":404,"detail":"Nothing is known of this service.","where":"service","mend":"Write /repos/OWNER/REPO/services/SERVICE with a service that was released or commanded before."}"#);
-    assert_eq!(ask("/api/v1/repos/acme/..%2f/services/api", READER).await.status(), 404);
+    assert_snapshot!(said(ask(risk, READER).await).await, @r#"404 {"title":"Not Found","status":404,"detail":"Nothing is known of this pull request.","where":"pull","mend":"Write /repos/OWNER/REPO/pulls/NUMBER/risk with a pull request that was judged before."}"#);
+    for path in ["/api/v1/repos/acme/..%2f/services/api", "/api/v1/repos/acme/shop/pulls/-1/risk"] {
+        assert_eq!(ask(path, READER).await.status(), 404, "{path}");
+    }
 }
 
 #[tokio::test]

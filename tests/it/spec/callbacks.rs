@@ -268,13 +268,7 @@ async fn readers_are_told_what_the_commands_say() {
     let number = town.opened().await;
     let sha = town.github.merge(number, "linus").unwrap();
     town.quiet().await;
-    let read = async |path: &str| -> Value {
-        let request =
-            reqwest::Client::new().get(address(&town, &format!("/api/v1/repos/acme/shop/services/api{path}")));
-        let answer = request.bearer_auth(API_TOKEN).send().await.unwrap();
-        assert_eq!(answer.headers()["cache-control"], "no-store");
-        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
-    };
+    let read = async |path: &str| town.read(&format!("services/api{path}")).await;
     let service = read("").await;
     assert_eq!(service["environments"][0]["live"]["sha"], sha.as_str());
     assert_eq!(service["environments"][1]["live"], Value::Null);

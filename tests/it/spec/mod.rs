@@ -297,6 +297,15 @@ impl Town {
         found.into_iter().map(|(_, sha)| sha).collect()
     }
 
+    /// What the API tells readers of the repository.
+    async fn read(&self, path: &str) -> serde_json::Value {
+        let address = self.app.as_ref().unwrap().address;
+        let url = format!("http://{address}/api/v1/repos/{}/{path}", self.github.repository());
+        let answer = reqwest::Client::new().get(url).bearer_auth(API_TOKEN).send().await.unwrap();
+        assert_eq!(answer.headers()["cache-control"], "no-store");
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+    }
+
     async fn parked(&self) -> Vec<Parked> {
         query::parked(&*self.store).await.unwrap()
     }
