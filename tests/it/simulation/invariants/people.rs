@@ -241,11 +241,11 @@ fn people_did_it(scene: &mut Scene, turned: &Turned<'_>) {
 fn overridden_again<'a>(turned: &'a Turned<'_>) -> impl Iterator<Item = String> + 'a {
     let is_new = |one: &&Override| turned.before.overrides.iter().all(|known| known.number != one.number);
     turned.after.overrides.iter().filter(is_new).filter_map(|one| {
-        let earlier = turned.after.overrides.iter().filter(|other| {
+        let mut earlier = turned.after.overrides.iter().filter(|other| {
             other.number < one.number
                 && (other.gate, other.release, &other.environment) == (one.gate, one.release, &one.environment)
         });
-        let last = earlier.last()?;
+        let last = earlier.next_back()?;
         let kind = match one.gate {
             GateName::Lock => BlockKind::Lock,
             GateName::Hold => BlockKind::Hold,

@@ -92,7 +92,7 @@ fn runs_alone(scene: &mut Scene, landing: &Landing, release: &Release, state: &P
     let since = live.is_some_and(|live| live.number > busy.release && !live.is_rollback());
     let passed = matches!(over, None | Some(StagePhase::Failed { .. } | StagePhase::Cancelled { .. }))
         && (somebody_goes_on(scene, state, &landing.environment, busy.at)
-            || mends(scene, landing, release, old, state)
+            || old.is_some_and(|old| mends(scene, landing, release, old, state))
             || since);
     let gave_way = matches!(over, Some(StagePhase::Superseded { .. }));
     if !(passed || gave_way || reported(scene, busy.id).is_some()) {
@@ -100,20 +100,28 @@ fn runs_alone(scene: &mut Scene, landing: &Landing, release: &Release, state: &P
     }
 }
 
+/// Who is to blame when a release failed: itself, and of a rollback also what it went back from, and what came here last that
+/// was none.
+fn blamed<'a>(scene: &Scene, landing: &Landing, failed: &'a Release, state: &'a PipelineState) -> Vec<&'a Release> {
+    let Purpose::Rollback { from, .. } = &failed.purpose else { return vec![failed] };
+    let came = scene.record.landings.iter().rev().filter(|other| {
+        (&other.service, &other.environment) == (&landing.service, &landing.environment)
+            && other.release < failed.number
+    });
+    let forward = came.filter_map(|other| state.releases.get(&other.release)).find(|release| !release.is_rollback());
+    [Some(failed), from.and_then(|from| state.releases.get(&from)), forward].into_iter().flatten().collect()
+}
+
 /// Whether a release brings the revert of something that a failed one brought; or brought it, as far as was known when it
 /// started.
-fn mends(scene: &Scene, landing: &Landing, release: &Release, failed: Option<&Release>, state: &PipelineState) -> bool {
-    // A rollback takes over the blame of what it went back from.
-    let behind = failed.and_then(|failed| match &failed.purpose {
-        Purpose::Rollback { from: Some(from), .. } => state.releases.get(from),
-        Purpose::Rollback { from: None, .. } | Purpose::Delivery | Purpose::Requested { .. } => None,
-    });
-    let Some(failed) = behind.or(failed) else { return false };
-    let own = failed.changes.iter();
-    let mut suspects: BTreeSet<u64> =
-        brought(scene, state, failed, &landing.environment).into_iter().chain(own).map(|c| c.pull.0).collect();
-    // Of a commit that somebody named nobody knows what it brings; people were told whom it is held against.
-    suspects.extend(failed.revert.as_ref().map(|revert| revert.pull.0));
+fn mends(scene: &Scene, landing: &Landing, release: &Release, failed: &Release, state: &PipelineState) -> bool {
+    let mut suspects = BTreeSet::new();
+    for failed in blamed(scene, landing, failed, state) {
+        let brought = brought(scene, state, failed, &landing.environment).into_iter().chain(&failed.changes);
+        suspects.extend(brought.map(|change| change.pull.0));
+        // Of a commit that somebody named nobody knows what it brings; people were told whom it is held against.
+        suspects.extend(failed.revert.as_ref().map(|revert| revert.pull.0));
+    }
     let place = (landing.service.clone(), landing.release, landing.environment.clone());
     let at_start = scene.record.taken_back.get(&place).into_iter().flatten().copied();
     let now = taken_back(scene, &brought(scene, state, release, &landing.environment), |_| true);
@@ -253,24 +261,18 @@ fn undoes_nothing(scene: &mut Scene, landing: &Landing, release: &Release, state
     let old = state.releases.get(&last.release);
     let phase = old.and_then(|release| release.stage(&landing.environment)).map(|stage| &stage.phase);
     let gave_way = matches!(phase, Some(StagePhase::Superseded { .. }));
-    // What was rolled back may have been stopped before it had come so far as to run.
-    let from = match old.map(|release| &release.purpose) {
-        Some(Purpose::Rollback { from: Some(from), .. }) => *from,
-        Some(Purpose::Rollback { from: None, .. } | Purpose::Delivery | Purpose::Requested { .. }) | None => {
-            forward.release
-        }
-    };
-    let failed = state.releases.get(&from);
-    let mended = [failed, state.releases.get(&forward.release)];
-    if gave_way || mended.into_iter().any(|failed| mends(scene, landing, release, failed, state)) {
+    // A rollback takes over the blame of what it went back from, which may have been stopped before it ran.
+    let failed = old.filter(|old| old.is_rollback()).or(state.releases.get(&forward.release));
+    if gave_way || failed.is_some_and(|failed| mends(scene, landing, release, failed, state)) {
         return;
     }
     // A cancelled one was held when somebody cancelled it, which can be before its dispatch came to GitHub.
-    let cancelled = failed.filter(|failed| {
-        let phase = failed.stage(&landing.environment).map(|stage| &stage.phase);
+    let blamed = failed.map(|failed| blamed(scene, landing, failed, state)).unwrap_or_default();
+    let cancelled = blamed.into_iter().filter(|blamed| {
+        let phase = blamed.stage(&landing.environment).map(|stage| &stage.phase);
         matches!(phase, Some(StagePhase::Cancelled { .. }))
     });
-    let since = cancelled.map_or(forward.at, |failed| failed.created_at.0.min(forward.at));
+    let since = cancelled.map(|cancelled| cancelled.created_at.0).chain([forward.at]).min().unwrap_or(forward.at);
     if !somebody_goes_on(scene, state, &landing.environment, seconds(since).0) {
         let story = format!("{landing:?} starts after {last:?}, and nobody resumed");
         scene.broke(PEOPLE_END_HOLDS, story);
