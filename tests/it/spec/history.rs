@@ -8,7 +8,6 @@ use plimsoll::domain::state::State;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A GitHub with a real git repository, and a service that keeps histories of at most so many bytes.
 async fn town_with_histories(bytes_max: u64) -> (Town, tempfile::TempDir) {
@@ -40,7 +39,7 @@ fn years_of_history(folder: &Path) -> PathBuf {
         command
     };
     assert!(git(&["init", "--quiet", "--bare", "--initial-branch=main", "works.git"]).status().unwrap().success());
-    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
+    let now = app::SystemClock.now().0 / 1_000;
     let mut stream = String::new();
     let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut commit = |n: i64, late: i64, title: &str, written: &[(String, Vec<String>)]| {
