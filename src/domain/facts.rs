@@ -275,6 +275,9 @@ pub struct CommitSnapshot {
     pub sha: Sha,
     pub message: String,
     pub parents: u32,
+    /// The commit that it stands on: of a merge, the branch that was merged into. `None`: it is the first, or GitHub did not
+    /// say.
+    pub first_parent: Option<Sha>,
     pub author: Person,
     pub committer: Person,
     /// By the committer's clock; `None`: GitHub did not say.

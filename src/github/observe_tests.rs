@@ -113,8 +113,10 @@ async fn a_comparison_is_read_page_by_page_and_its_files_once() {
     let page = |digit: char, files: usize| {
         let file = |n| json!({"filename": format!("{n}"), "status": "modified", "additions": 1, "deletions": 0});
         json!({"status": "ahead", "total_commits": 2, "files": (0..files).map(file).collect::<Vec<_>>(),
-            "commits": [{"sha": sha(digit).as_str(), "parents": [{}], "author": {}, "committer": null,
-                "commit": {"message": "m", "author": {"name": "Ada", "email": "ada@example.org"}}}]})
+            "commits": [{"sha": sha(digit).as_str(), "parents": [{"sha": sha('c').as_str()}, {}],
+                "author": {}, "committer": null, "commit": {"message": "m",
+                    "author": {"name": "Ada", "email": "ada@example.org"},
+                    "committer": {"name": "Ada", "email": "ada@example.org", "date": "2023-11-14T22:13:20Z"}}}]})
     };
     let github = Script::start(move |seen, _| match seen.path.contains("page=2") {
         true => Play::json(200, page('b', 0)),
@@ -128,7 +130,9 @@ async fn a_comparison_is_read_page_by_page_and_its_files_once() {
     assert_eq!(comparison.commits.iter().map(|c| c.sha.clone()).collect::<Vec<_>>(), [sha('a'), sha('b')]);
     assert_eq!((comparison.files.files.len(), comparison.files.cut), (300, true));
     let ada = Person { login: None, name: "Ada".to_owned(), email: "ada@example.org".to_owned() };
-    assert_eq!((comparison.commits[0].parents, &comparison.commits[0].author), (1, &ada));
+    let first = &comparison.commits[0];
+    assert_eq!((first.parents, &first.first_parent, &first.author), (2, &Some(sha('c')), &ada));
+    assert_eq!(first.committed_at, Some(Timestamp(1_700_000_000_000)));
 }
 
 #[tokio::test]

@@ -236,7 +236,15 @@ fn permission(login: &str) -> Permission {
 fn commit(sha: &Sha, author: &str) -> CommitSnapshot {
     let person = Person { login: Some(Login::new(author)), name: author.into(), email: String::new() };
     let (author, committer) = (person.clone(), person);
-    CommitSnapshot { sha: sha.clone(), message: "Change".into(), parents: 1, author, committer, committed_at: None }
+    CommitSnapshot {
+        sha: sha.clone(),
+        message: "Change".into(),
+        parents: 1,
+        first_parent: None,
+        author,
+        committer,
+        committed_at: None,
+    }
 }
 
 pub(super) fn production() -> EnvironmentName {

@@ -120,8 +120,15 @@ fn merges_of_which_nobody_told_are_those_whose_commit_lies_in_the_candidate() {
 fn compared(head: u64, total_commits: u64) -> Fact {
     use crate::domain::facts::{ChangedFiles, CommitSnapshot, Comparison, Person, Standing};
     let (author, committer) = (Person::default(), Person::default());
-    let commit =
-        CommitSnapshot { sha: sha(head), message: String::new(), parents: 1, author, committer, committed_at: None };
+    let commit = CommitSnapshot {
+        sha: sha(head),
+        message: String::new(),
+        parents: 1,
+        first_parent: None,
+        author,
+        committer,
+        committed_at: None,
+    };
     let commits = vec![commit];
     Fact::Comparison(Comparison { standing: Standing::Ahead, commits, total_commits, files: ChangedFiles::default() })
 }

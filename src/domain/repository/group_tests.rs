@@ -25,6 +25,7 @@ fn commits(group: &MergeGroup, messages: &[&str], total: u64) -> Facts {
         sha: sha(50),
         message: (*message).to_owned(),
         parents: 1,
+        first_parent: None,
         author: Person::default(),
         committer: Person::default(),
         committed_at: None,

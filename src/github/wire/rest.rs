@@ -163,7 +163,12 @@ pub struct Commit {
     commit: GitCommit,
     author: Option<Account>,
     committer: Option<Account>,
-    parents: Option<Vec<IgnoredAny>>,
+    parents: Option<Vec<Parent>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Parent {
+    sha: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -176,7 +181,9 @@ struct GitCommit {
 impl Commit {
     /// The commit in the domain's words; fails without a hash.
     pub fn snapshot(self) -> Result<CommitSnapshot, Unfit> {
+        let first_parent = self.parents.as_ref().and_then(|parents| Sha::parse(parents.first()?.sha.as_ref()?));
         Ok(CommitSnapshot {
+            first_parent,
             sha: Sha::parse(&self.sha).ok_or(Unfit("sha"))?,
             // Never cut: co-authors stand at the very end.
             message: self.commit.message.unwrap_or_default(),

@@ -188,6 +188,7 @@ fn commit(model: &Model, found: &history::Commit) -> CommitSnapshot {
         sha: sha(&found.sha),
         message: found.message.clone(),
         parents: found.parents.len() as u32,
+        first_parent: found.parents.first().map(|parent| sha(parent)),
         author: person(model, &found.author),
         committer: person(model, &found.committer),
         committed_at: Some(seconds(found.committer.at_ms)),

@@ -3,7 +3,7 @@
 //! Knows memberships that were looked up. Must never count approvals: the gate does.
 
 use super::*;
-use crate::domain::facts::{Absence, Facts, Need};
+use crate::domain::facts::{Absence, CommitSnapshot, Facts, Need};
 use crate::domain::markdown::text;
 use crate::domain::policy::Requirement;
 use crate::domain::release::content::{changes, commits, comparison, merged_since, unknown_merges};
@@ -174,7 +174,9 @@ fn four_eyes(
             || merged.iter().any(|pull| pull.merge_commit_sha.as_ref() == Some(sha))
     };
     let is_young = |at: Timestamp| at <= now.plus(LISTS_LAG) && now.since(at) < LISTS_LAG;
-    let young = commits.iter().find(|commit| commit.committed_at.is_some_and(is_young) && !is_told(&commit.sha));
+    let young = own_line(&commits, &release.sha)
+        .into_iter()
+        .find(|commit| commit.committed_at.is_some_and(is_young) && !is_told(&commit.sha));
     match young {
         Some(commit) => Err(format!(
             "GitHub does not show yet who merged {}, which is younger than {LISTS_LAG}. Approve again after that.",
@@ -182,4 +184,12 @@ fn four_eyes(
         )),
         None => Ok(()),
     }
+}
+
+/// The commits that were made on the branch itself, newest first: what a merge brought is told by the merge.
+fn own_line<'a>(commits: &'a [CommitSnapshot], head: &Sha) -> Vec<&'a CommitSnapshot> {
+    let find = |sha: &Sha| commits.iter().find(|commit| commit.sha == *sha);
+    let line = std::iter::successors(find(head), |commit| find(commit.first_parent.as_ref()?));
+    // No more than there are, should GitHub ever tell of a circle.
+    line.take(commits.len()).collect()
 }
