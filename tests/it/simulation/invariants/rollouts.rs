@@ -117,7 +117,9 @@ fn blamed<'a>(scene: &Scene, landing: &Landing, failed: &'a Release, state: &'a 
 fn mends(scene: &Scene, landing: &Landing, release: &Release, failed: &Release, state: &PipelineState) -> bool {
     let mut suspects = BTreeSet::new();
     for failed in blamed(scene, landing, failed, state) {
-        let brought = brought(scene, state, failed, &landing.environment).into_iter().chain(&failed.changes);
+        // Somebody may have asked for the very commit of a delivery: then it is what that brought.
+        let own = state.releases.values().filter(|release| release.sha == failed.sha).flat_map(|same| &same.changes);
+        let brought = brought(scene, state, failed, &landing.environment).into_iter().chain(own);
         suspects.extend(brought.map(|change| change.pull.0));
         // Of a commit that somebody named nobody knows what it brings; people were told whom it is held against.
         suspects.extend(failed.revert.as_ref().map(|revert| revert.pull.0));
@@ -453,8 +455,13 @@ fn goes_back(scene: &mut Scene, turned: &Turned<'_>) {
         let wanted = stage.policy.on_failure == OnFailure::Rollback && !release.is_rollback() && ran && failed;
         if wanted && against.is_empty() && back.is_none() {
             // A pull request's own list of paths may be longer than what is left between the two commits.
-            let undone =
-                brought(scene, turned.before, release, &stage.policy.name).iter().any(|c| !c.irreversible.is_empty());
+            let may_bring = may_bring(scene, turned.before, release, &stage.policy.name);
+            // Of a commit that somebody named nobody knows what it holds.
+            let known = turned.before.releases.values();
+            let named = matches!(release.purpose, Purpose::Requested { .. })
+                && !known.clone().any(|r| matches!(r.purpose, Purpose::Delivery) && r.sha == release.sha);
+            let all = known.filter(|_| named).flat_map(|release| &release.changes);
+            let undone = may_bring.into_iter().chain(all).any(|change| !change.irreversible.is_empty());
             if !undone {
                 scene.broke(GOES_BACK, story);
             }

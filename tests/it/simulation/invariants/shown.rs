@@ -290,11 +290,14 @@ fn is_shown(scene: &mut Scene, subject: &Subject, state: &State) {
 
 /// How long a command may lie unread before it is too old to be obeyed.
 const STALE_AFTER: i64 = 3_600_000;
+/// What nobody told of is read by the next sweep, at the latest.
+const SWEPT_WITHIN: i64 = 900_000;
 
 /// Notes which comments no turn could read while they were fresh: GitHub was out of reach for as long.
 pub fn note_stale(scene: &mut Scene, pull: u64, at: Timestamp) {
     let last = scene.record.pull_turns.insert(pull, at.0).unwrap_or(0);
-    let unread = scene.model.comments.values().filter(|comment| comment.number == pull && comment.created_at >= last);
+    let unread = |created_at: i64| created_at + SWEPT_WITHIN >= last;
+    let unread = scene.model.comments.values().filter(|comment| comment.number == pull && unread(comment.created_at));
     let stale = unread.filter(|comment| comment.created_at + STALE_AFTER <= at.0 + SKEW_MAX + 1_000);
     scene.record.stale.extend(stale.map(|comment| comment.id));
 }
