@@ -90,8 +90,11 @@ fn runs_alone(scene: &mut Scene, landing: &Landing, release: &Release, state: &P
     // release that it gave way to, what went live since, and its own report that it is done.
     let live = state.live(&landing.environment).and_then(|live| state.releases.get(&live.release));
     let since = live.is_some_and(|live| live.number > busy.release && !live.is_rollback());
+    // Somebody may have cancelled it, and another have resumed, before its dispatch came to GitHub.
+    let cancelled = old.filter(|_| matches!(over, Some(StagePhase::Cancelled { .. })));
+    let word_since = cancelled.map_or(busy.at, |cancelled| cancelled.created_at.0.min(busy.at));
     let passed = matches!(over, None | Some(StagePhase::Failed { .. } | StagePhase::Cancelled { .. }))
-        && (somebody_goes_on(scene, state, &landing.environment, busy.at)
+        && (somebody_goes_on(scene, state, &landing.environment, word_since)
             || old.is_some_and(|old| mends(scene, landing, release, old, state))
             || since);
     let gave_way = matches!(over, Some(StagePhase::Superseded { .. }));
