@@ -183,6 +183,27 @@ impl Verb {
         }
     }
 
+    /// Whether it changes nothing: its answer is all that follows.
+    pub fn only_asks(&self) -> bool {
+        match self {
+            Self::Help | Self::Status | Self::Risk | Self::Why { .. } | Self::Plan(_) => true,
+            Self::Recheck
+            | Self::Deploy { .. }
+            | Self::Promote { .. }
+            | Self::Approve { .. }
+            | Self::Rollback { .. }
+            | Self::Retry { .. }
+            | Self::Cancel { .. }
+            | Self::Resume { .. }
+            | Self::Lock { .. }
+            | Self::Unlock { .. }
+            | Self::Hold { .. }
+            | Self::Freeze { .. }
+            | Self::Unfreeze { .. }
+            | Self::Override { .. } => false,
+        }
+    }
+
     /// Who may give this command. The table's promise to people; others see that it is kept.
     pub fn who(&self) -> Who {
         match self {

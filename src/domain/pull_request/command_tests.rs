@@ -2,8 +2,9 @@
 
 use super::tests::{Desk, POLICY, file, policy, sha};
 use super::*;
+use crate::domain::decide;
 use crate::domain::event::{Change, PullAction, Reverted};
-use crate::domain::facts::{ChangedFiles, Fact};
+use crate::domain::facts::{ChangedFiles, Comment, Fact};
 
 fn merged(desk: &mut Desk) {
     desk.pull.open = false;
@@ -92,6 +93,62 @@ fn of_a_closed_pull_request_that_was_never_judged_there_is_no_risk() {
     desk.pull.open = false;
     desk.comment(50, "mallory", "/plimsoll risk");
     insta::assert_snapshot!(desk.replies(), @"This pull request was never judged, and it is not open any more.");
+}
+
+/// A comment by `ada`, written so long before now.
+fn late(desk: &Desk, id: u64, body: &str, age: Span) -> Comment {
+    let at = desk.now.minus(age);
+    Comment {
+        id: CommentId(id),
+        by: Login::new("ada"),
+        by_bot: false,
+        body: body.into(),
+        created_at: at,
+        updated_at: at,
+    }
+}
+
+#[test]
+fn a_command_read_after_an_hour_is_refused_and_a_question_is_answered() {
+    let mut desk = Desk::new();
+    desk.opened();
+    let body = "/plimsoll lock production\n/plimsoll status";
+    let event = Event::CommentCreated { comment: late(&desk, 1, body, Span::minutes(125)) };
+    let wanted = decide::needs(&desk.state, &event, &Facts::default(), desk.now);
+    assert!(!wanted.iter().any(|need| matches!(need, Need::Permission { .. })), "nobody acts: {wanted:?}");
+    desk.play(event);
+    let told = told(&desk);
+    assert!(!told.is_empty() && told.iter().all(|line| line.contains("status")), "{told:?}");
+    assert!(desk.replies().contains(
+        "⛔ This was read only 2 h 5 min after it was written. A command that changes something counts for 1 h. Nothing \
+         was changed. If you still want it, write it in a new comment."
+    ));
+    let event = Event::CommentCreated { comment: late(&desk, 2, "/plimsoll lock production", Span::minutes(59)) };
+    desk.forwards.clear();
+    desk.play(event);
+    assert!(desk.forwards.iter().any(|(_, event)| matches!(event, Event::Signal(Signal::Commanded { .. }))));
+}
+
+#[test]
+fn after_an_outage_comments_are_looked_for_from_its_beginning() {
+    let mut desk = Desk::new();
+    let since = |desk: &Desk| {
+        let wanted =
+            decide::needs(&desk.state, &Event::Look { because: "the sweep".into() }, &Facts::default(), desk.now);
+        wanted.iter().find_map(|need| if let Need::Comments { since, .. } = need { Some(*since) } else { None })
+    };
+    assert_eq!(since(&desk), Some(desk.now.minus(Span::hours(72))));
+    let looked = desk.now;
+    desk.play(Event::Look { because: "the sweep".into() });
+    desk.now = looked.plus(Span::hours(20));
+    assert_eq!(since(&desk), Some(looked.minus(Span::minutes(10))));
+    let event = Event::Look { because: "the sweep".into() };
+    let comment = late(&desk, 3, "/plimsoll lock production", Span::hours(19));
+    let need = Need::Comments { number: desk.pull.number, since: looked.minus(Span::minutes(10)) };
+    desk.facts.insert(need, Fact::Comments(vec![comment]));
+    desk.play(event);
+    assert_eq!(told(&desk), [""; 0]);
+    assert!(desk.replies().contains("read only 19 h after"), "{}", desk.replies());
 }
 
 #[test]

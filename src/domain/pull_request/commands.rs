@@ -54,9 +54,13 @@ fn fresh<'a>(state: &PullState, event: &'a Event, facts: &'a Facts, now: Timesta
         .filter(|c| oldest_kept.is_none_or(|oldest| c.id > oldest))
         // An edited comment never executes: what it says now is not what people saw when it was written.
         .filter(|c| c.updated_at == c.created_at || matches!(event, Event::CommentCreated { .. }))
-        .filter(|c| c.created_at.plus(STALE_AFTER) > now)
         .filter(|c| asks(&c.body))
         .collect()
+}
+
+/// Whether a comment was read too late for commands that change something.
+fn is_stale(comment: &Comment, now: Timestamp) -> bool {
+    comment.created_at.plus(STALE_AFTER) <= now
 }
 
 /// What must be known to obey, given what is known already.
@@ -64,7 +68,8 @@ pub(super) fn needs(state: &PullState, event: &Event, facts: &Facts, now: Timest
     let mut needs = Vec::new();
     for comment in fresh(state, event, facts, now) {
         let parsed = chatops::commands(&comment.body);
-        let verbs: Vec<&Verb> = parsed.commands.iter().flatten().collect();
+        let is_stale = is_stale(comment, now);
+        let verbs: Vec<&Verb> = parsed.commands.iter().flatten().filter(|v| !is_stale || v.only_asks()).collect();
         if verbs.iter().any(|verb| !matches!(verb, Verb::Help | Verb::Status | Verb::Risk | Verb::Why { .. })) {
             needs.push(Need::Permission { login: comment.by.clone() });
         }
@@ -88,6 +93,7 @@ pub(super) fn apply(state: &mut PullState, event: &Event, facts: &Facts, now: Ti
         let mut lines = Vec::new();
         for (index, command) in (0..).zip(parsed.commands) {
             lines.push(match command {
+                Ok(verb) if is_stale(&comment, now) && !verb.only_asks() => refuse_stale(&comment, &verb, now, heard),
                 Ok(verb) => obey(state, &comment, index, verb, facts, heard),
                 Err(problem) => Line { verb: None, answer: Some(format!("⛔ {problem}")), services: BTreeMap::new() },
             });
@@ -129,6 +135,16 @@ fn obey(state: &mut PullState, comment: &Comment, index: u32, verb: Verb, facts:
         },
     };
     Line { verb: Some(name), answer, services: BTreeMap::new() }
+}
+
+fn refuse_stale(comment: &Comment, verb: &Verb, now: Timestamp, heard: &mut Heard) -> Line {
+    let (name, age) = (verb.name().to_owned(), now.since(comment.created_at));
+    heard.notes.push(format!("{} commanded {name}, which was read only {age} later", comment.by));
+    let answer = format!(
+        "⛔ This was read only {age} after it was written. A command that changes something counts for {STALE_AFTER}. \
+         Nothing was changed. If you still want it, write it in a new comment."
+    );
+    Line { verb: Some(name), answer: Some(answer), services: BTreeMap::new() }
 }
 
 /// Whether a command names a commit that a merge queue made: it is deployed only once it is on the default branch.

@@ -29,8 +29,10 @@ pub use queue::{LeftQueue, held_services};
 
 /// How many comments with commands are remembered.
 const COMMANDS_KEPT: usize = 50;
-/// A comment that was found by looking is obeyed only when it is younger than this.
+/// A command that is read later than this is answered, but not obeyed: what it was about may have changed.
 const STALE_AFTER: Span = Span::hours(1);
+/// How far back comments are looked for, for instance after an outage. GitHub does not keep deliveries longer either.
+const LOOKED_BACK: Span = Span::hours(72);
 /// How long GitHub's lists may be behind: what changed so shortly before a look may not have been seen by it.
 const LISTED_WITHIN: Span = Span::minutes(1);
 /// How often a history that is being read is waited for: an hour in all.
@@ -241,7 +243,7 @@ fn is_judged(state: &PullState, pull: &PullSnapshot) -> bool {
 /// From when on comments are looked through.
 fn comments_since(state: &PullState, now: Timestamp) -> Timestamp {
     let overlap = state.comments_until.minus(Span::minutes(10));
-    overlap.max(now.minus(STALE_AFTER))
+    overlap.max(now.minus(LOOKED_BACK))
 }
 
 /// What must be known for an event, given what is known already.

@@ -224,10 +224,6 @@ pub struct Record {
     /// How long a step (from 0) had to bake when it began to.
     pub bakes: BTreeMap<(Place, usize), Span>,
     pub landings: Vec<Landing>,
-    /// When the lane of a pull request was written last.
-    pub pull_turns: BTreeMap<u64, i64>,
-    /// Comments that lay unread for so long that nobody would obey them any more.
-    pub stale: BTreeSet<u64>,
     /// Publishes that GitHub refused: target and generation.
     pub refused: BTreeMap<String, u64>,
     /// Acts that GitHub refused, by key.

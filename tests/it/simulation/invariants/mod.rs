@@ -79,9 +79,6 @@ pub struct Turned<'a> {
 
 /// Judges a lane's new state.
 pub fn committed(scene: &mut Scene, subject: &Subject, after: &[u8], heard: &Heard, at: Timestamp) {
-    if let Subject::PullRequest { number, .. } = subject {
-        shown::note_stale(scene, number.0, at);
-    }
     let Subject::Pipeline { repo, service } = subject else { return };
     let before = scene.record.pipelines.remove(service);
     // Many a turn leaves all as it was.

@@ -8,8 +8,7 @@ use super::super::scene::{Landing, Scene};
 use super::rollouts::done_at;
 use super::{
     BLOCKS_END, DEPLOYMENTS_AGREE, EVERY_MERGE_IS_RELEASED, EVERY_RELEASE_ENDS, KEYS_ONCE, NOTHING_IS_LOST,
-    ONE_LIVING_COMMENT, ONE_REPLY, OVERRIDE_ONCE, QUEUE_GOES_ON, SKEW_MAX, WE_KNOW_GITHUB, WHAT_IS_SHOWN, gates,
-    is_same, stages,
+    ONE_LIVING_COMMENT, ONE_REPLY, OVERRIDE_ONCE, QUEUE_GOES_ON, WE_KNOW_GITHUB, WHAT_IS_SHOWN, gates, is_same, stages,
 };
 use plimsoll::domain::chatops;
 use plimsoll::domain::ids::*;
@@ -288,20 +287,6 @@ fn is_shown(scene: &mut Scene, subject: &Subject, state: &State) {
     }
 }
 
-/// How long a command may lie unread before it is too old to be obeyed.
-const STALE_AFTER: i64 = 3_600_000;
-/// What nobody told of is read by the next sweep, at the latest.
-const SWEPT_WITHIN: i64 = 900_000;
-
-/// Notes which comments no turn could read while they were fresh: GitHub was out of reach for as long.
-pub fn note_stale(scene: &mut Scene, pull: u64, at: Timestamp) {
-    let last = scene.record.pull_turns.insert(pull, at.0).unwrap_or(0);
-    let unread = |created_at: i64| created_at + SWEPT_WITHIN >= last;
-    let unread = scene.model.comments.values().filter(|comment| comment.number == pull && unread(comment.created_at));
-    let stale = unread.filter(|comment| comment.created_at + STALE_AFTER <= at.0 + SKEW_MAX + 1_000);
-    scene.record.stale.extend(stale.map(|comment| comment.id));
-}
-
 fn every_command_is_answered(scene: &mut Scene) {
     let bot = scene.model.app.bot_login();
     let mut wrong = Vec::new();
@@ -311,10 +296,10 @@ fn every_command_is_answered(scene: &mut Scene) {
         let written = scene.record.written.get(&comment.id).unwrap_or(&comment.body);
         let asks = !chatops::commands(written).commands.is_empty();
         let refused = scene.record.refused.contains_key(&format!("reply/{}/{}", comment.number, comment.id));
-        let luck = scene.record.edited.contains(&comment.id) || scene.record.stale.contains(&comment.id);
-        let wanted = match (asks, luck) {
+        let edited = scene.record.edited.contains(&comment.id);
+        let wanted = match (asks, edited) {
             (true, false) => 1..=1,
-            // Whether the first text was read before the edit, or before it was stale, is a matter of luck.
+            // Whether the first text was read before the edit is a matter of luck.
             (_, true) => 0..=1,
             (false, false) => 0..=0,
         };
