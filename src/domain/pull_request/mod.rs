@@ -35,6 +35,8 @@ const STALE_AFTER: Span = Span::hours(1);
 const LOOKED_BACK: Span = Span::hours(72);
 /// How long GitHub's lists may be behind: what changed so shortly before a look may not have been seen by it.
 const LISTED_WITHIN: Span = Span::minutes(1);
+/// A delivery that comes later than this tells what was: what is, GitHub is asked.
+const LATE_AFTER: Span = Span::minutes(1);
 /// How often a history that is being read is waited for: an hour in all.
 const PAST_TRIES: u32 = 6;
 /// How often the policy is asked for before the pull request gives up until something happens.
@@ -177,6 +179,8 @@ fn ask<'a>(state: &'a PullState, event: &'a Event, now: Timestamp) -> Ask<'a> {
                 look
             }
             Some(known) if pull.updated_at == known.updated_at => pass,
+            // What came after it may have been lost: a reopening after a closing.
+            Some(_) | None if pull.updated_at.plus(LATE_AFTER) < now => look,
             Some(_) | None => {
                 Ask { pull: Some(pull), read: false, judge: *action != PullAction::Closed || pull.merged }
             }

@@ -379,6 +379,24 @@ fn a_stale_delivery_makes_us_ask_github() {
 }
 
 #[test]
+fn a_late_delivery_of_a_closing_ends_no_hold_of_a_pull_request_that_is_open_again() {
+    let mut desk = Desk::new();
+    desk.opened().comment(1, "ada", "/plimsoll hold production");
+    let mut closed = desk.pull.clone();
+    closed.open = false;
+    closed.updated_at = closed.updated_at.plus(Span::seconds(20));
+    desk.pull.updated_at = closed.updated_at.plus(Span::seconds(5));
+    desk.forwards.clear();
+    desk.now = closed.updated_at.plus(Span::seconds(61));
+    desk.play(Event::PullChanged { action: PullAction::Closed, pull: Box::new(closed.clone()) });
+    assert_eq!(desk.forwards, []);
+    closed.updated_at = desk.pull.updated_at.plus(Span::seconds(5));
+    desk.now = closed.updated_at.plus(Span::seconds(60));
+    desk.play(Event::PullChanged { action: PullAction::Closed, pull: Box::new(closed) });
+    assert!(matches!(&desk.forwards[..], [(_, Event::Signal(Signal::PullEnded { .. })), ..]), "{:?}", desk.forwards);
+}
+
+#[test]
 fn a_merge_is_handed_to_the_pipelines_of_the_touched_services_once() {
     let mut desk = Desk::new();
     desk.files(vec![file("services/api/a.rs", 1, 1), file("web/b.ts", 1, 1), file("README.md", 1, 0)]);
