@@ -353,7 +353,8 @@ pub fn help() -> String {
     text.push_str(
         "\nOne command a line, up to five in a comment, at the start of a line of ordinary text; `@plimsoll` works like \
          `/plimsoll`. What stands in quotes, lists, tables, code, links, headings or HTML is not a command, and editing \
-         a comment never runs one. A release that more than one service could be meant by needs `--service`.\n",
+         a comment never runs one. Without `--service` a command is for every \
+         service that the pull request touches.\n",
     );
     text
 }

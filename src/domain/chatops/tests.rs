@@ -360,7 +360,7 @@ fn help_shows_every_command_and_who_may_give_it() {
     - `/plimsoll override <gate> [<environment>] --reason "..." [--service <service>]`
       Lets the release that waits pass one condition, once, and says so wherever the release is shown. A gate is `approval`, `window`, `freeze`, `lock` or `hold`. May: everybody with maintain or admin permission.
 
-    One command a line, up to five in a comment, at the start of a line of ordinary text; `@plimsoll` works like `/plimsoll`. What stands in quotes, lists, tables, code, links, headings or HTML is not a command, and editing a comment never runs one. A release that more than one service could be meant by needs `--service`.
+    One command a line, up to five in a comment, at the start of a line of ordinary text; `@plimsoll` works like `/plimsoll`. What stands in quotes, lists, tables, code, links, headings or HTML is not a command, and editing a comment never runs one. Without `--service` a command is for every service that the pull request touches.
     "#);
 }
 
