@@ -4,6 +4,7 @@
 //! up. Must never judge anything: what is not known is shown as not known.
 
 use super::release::{brief, sign};
+use super::why::TraceCondition;
 use crate::domain::effect::{CheckAction, CheckConclusion, CheckContent, Content, Target};
 use crate::domain::event::{Change, StageStanding};
 use crate::domain::facts::CheckStanding;
@@ -14,7 +15,7 @@ use crate::domain::release::gate::{Condition, approvals_wanted, approvers, bake}
 use crate::domain::release::rollback::{Safety, default_target, safety};
 use crate::domain::release::*;
 use crate::domain::risk::ReleaseRisk;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::fmt::Write;
 
 /// How many pull requests are told one by one.
@@ -38,17 +39,33 @@ pub struct Card<'a> {
     pub changes: Vec<&'a Change>,
     /// Probability that at least one of the changes needs a fix, a revert or a rollback, with its band; `None`: of a part
     /// of them nobody knows.
+    #[serde(serialize_with = "risk_as_data")]
     pub risk: Option<(f64, Band)>,
     /// How that number comes about, and how much of it is known.
     pub composed: ReleaseRisk,
     /// Whether the environment could go back afterwards.
     pub rollback: Safety,
     /// Every condition of its gate; empty when it is at none.
+    #[serde(serialize_with = "conditions_as_data")]
     pub conditions: &'a [Condition],
     /// What was looked up besides: the checks of its commit.
     pub known: Option<&'a Known>,
     /// What happens when the gate opens, one line a step.
     pub then: Vec<String>,
+}
+
+fn risk_as_data<S: Serializer>(risk: &Option<(f64, Band)>, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Risk {
+        probability: f64,
+        band: Band,
+    }
+    risk.map(|(probability, band)| Risk { probability, band }).serialize(serializer)
+}
+
+/// As an answer to `why` has them.
+fn conditions_as_data<S: Serializer>(conditions: &[Condition], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(conditions.iter().map(TraceCondition::from))
 }
 
 /// The stage that a person would ask about: the first that has not succeeded, else the last.

@@ -109,20 +109,22 @@ pub fn trace(state: &PipelineState, environment: &EnvironmentName, sha: Option<&
         let next = next(&conditions, now);
         lines.push(next.clone());
         trace.next = Some(next);
-        trace.conditions = conditions.into_iter().map(traced).collect();
+        trace.conditions = conditions.iter().map(TraceCondition::from).collect();
     }
     trace.text = lines.join("\n\n");
     trace
 }
 
-fn traced(condition: Condition) -> TraceCondition {
-    TraceCondition {
-        gate: condition.gate.word(),
-        met: condition.met,
-        says: condition.says,
-        changes_at: condition.at.map(|(at, _)| at),
-        command: condition.next,
-        who: condition.who,
+impl From<&Condition> for TraceCondition {
+    fn from(condition: &Condition) -> Self {
+        Self {
+            gate: condition.gate.word(),
+            met: condition.met,
+            says: condition.says.clone(),
+            changes_at: condition.at.as_ref().map(|(at, _)| *at),
+            command: condition.next.clone(),
+            who: condition.who.clone(),
+        }
     }
 }
 
