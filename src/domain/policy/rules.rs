@@ -92,16 +92,21 @@ pub fn wants_reviews(policy: &Policy, files: &ChangedFiles) -> bool {
 pub fn memberships_wanted(policy: &Policy, pull: &PullRequest<'_>) -> Vec<(TeamSlug, Login)> {
     let mut wanted = BTreeSet::new();
     for (rule, approvers) in asked(policy, pull) {
-        let strangers = approvers.iter().filter(|login| !rule.requires.users.contains(login));
-        wanted.extend(strangers.flat_map(|login| rule.requires.teams.iter().map(|team| (team.clone(), login.clone()))));
+        wanted.extend(
+            approvers.iter().flat_map(|login| rule.requires.teams.iter().map(|team| (team.clone(), login.clone()))),
+        );
     }
     wanted.into_iter().collect()
 }
 
 /// The accounts whose permission [`judge`] must know, each once.
 pub fn permissions_wanted(policy: &Policy, pull: &PullRequest<'_>) -> Vec<Login> {
-    let open = asked(policy, pull).filter(|(rule, _)| is_open(&rule.requires));
-    open.flat_map(|(_, approvers)| approvers).collect::<BTreeSet<_>>().into_iter().collect()
+    let mut wanted = BTreeSet::new();
+    for (rule, approvers) in asked(policy, pull) {
+        let named = |login: &Login| is_open(&rule.requires) || rule.requires.users.contains(login);
+        wanted.extend(approvers.into_iter().filter(named));
+    }
+    wanted.into_iter().collect()
 }
 
 fn asked<'p>(policy: &'p Policy, pull: &PullRequest<'_>) -> impl Iterator<Item = (&'p Rule, Vec<Login>)> {
@@ -144,17 +149,18 @@ pub struct Met {
 
 /// Says who of `candidates` counts for a requirement.
 ///
-/// Counts who is named, is in a named team, or, when nobody is named, may write. The caller has left out those who
-/// must not count for other reasons.
+/// Counts who is in a named team; who is named and may write, because a login that somebody gave up can be taken by
+/// anybody; and when nobody is named, who may write. The caller has left out those who must not count for other reasons.
 pub fn met(requirement: &Requirement, candidates: &[Login], people: &People<'_>) -> Met {
     let counts = |login: &Login| -> Option<bool> {
+        let writes = || (people.permission)(login).map(|permission| permission >= Permission::Write);
         if is_open(requirement) {
-            return (people.permission)(login).map(|permission| permission >= Permission::Write);
+            return writes();
         }
+        let mut answers: Vec<_> = requirement.teams.iter().map(|team| (people.member)(team, login)).collect();
         if requirement.users.contains(login) {
-            return Some(true);
+            answers.push(writes());
         }
-        let answers: Vec<_> = requirement.teams.iter().map(|team| (people.member)(team, login)).collect();
         if answers.contains(&Some(true)) {
             return Some(true);
         }

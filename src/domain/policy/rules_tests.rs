@@ -192,7 +192,12 @@ fn the_authors_own_approval_does_not_count() {
 fn only_those_who_are_asked_count() {
     use ReviewState::Approved;
     assert_eq!(after(&[("bob", Approved)], needs(1, &["acme/dba"], &[])), Outcome::Pending);
-    assert_eq!(after(&[("bob", Approved)], needs(1, &["acme/dba"], &["Bob"])), Outcome::Pass);
+    assert_eq!(
+        after(&[("bob", Approved)], needs(1, &["acme/dba"], &["Bob"])),
+        Outcome::Pending,
+        "named, may only read"
+    );
+    assert_eq!(after(&[("grace", Approved)], needs(1, &[], &["Grace"])), Outcome::Pass, "named, and may write");
     assert_eq!(after(&[("bob", Approved)], needs(1, &[], &[])), Outcome::Pending, "may only read");
     assert_eq!(after(&[("grace", Approved)], needs(1, &[], &[])), Outcome::Pass, "may write");
 }
@@ -210,6 +215,9 @@ fn what_is_not_known_yet_is_looked_up_and_never_assumed() {
     assert_eq!(memberships_wanted(&strict(), &pull), [(TeamSlug::new("acme/dba"), Login::new("eve"))]);
     assert_eq!(permissions_wanted(&strict(), &pull), []);
     insta::assert_snapshot!(shown(&check(&strict(), &pull)[3..]), @"Pending migrations are read by a database owner: It applies because `migrations/1.sql` changes. Whether eve may approve is being looked up.");
+    let mut named = strict();
+    named.checks.rules[0].requires = needs(1, &["acme/dba"], &["Eve"]);
+    assert_eq!(permissions_wanted(&named, &pull), [Login::new("eve")]);
     let mut open = strict();
     open.checks.rules[0].requires = needs(1, &[], &[]);
     assert_eq!(permissions_wanted(&open, &pull), [Login::new("eve")]);

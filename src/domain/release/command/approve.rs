@@ -107,10 +107,12 @@ fn may_approve(
     facts: &Facts,
     environment: &EnvironmentName,
 ) -> Result<(), String> {
-    let named = requirement.users.contains(&command.by);
+    let writes = command.permission >= Permission::Write;
+    // A login that somebody gave up can be taken by anybody, so a name alone is not enough.
+    let named = requirement.users.contains(&command.by) && writes;
     let in_team = requirement.teams.iter().any(|team| matches!(facts.team_member(team, &command.by), Some(Ok(true))));
     let nobody_named = requirement.teams.is_empty() && requirement.users.is_empty();
-    let anybody = nobody_named && command.permission >= Permission::Write;
+    let anybody = nobody_named && writes;
     if named || in_team || anybody {
         return Ok(());
     }
@@ -120,6 +122,14 @@ fn may_approve(
         }
         Some(Ok(_)) | Some(Err(_)) | None => None,
     });
+    if requirement.users.contains(&command.by) {
+        return Err(format!(
+            "{}, you are named to approve {}, but have no write permission in this repository{}.",
+            mention(&command.by),
+            code(environment.as_str()),
+            refused.unwrap_or_default()
+        ));
+    }
     let who = if nobody_named { "people with write permission".to_owned() } else { who_may(requirement) };
     Err(format!(
         "{}, only {who} may approve {}{}.",

@@ -211,10 +211,10 @@ fn is_approved(scene: &mut Scene, landing: &Landing, requirement: &Requirement, 
             .teams
             .iter()
             .any(|team| is_member(&scene.model, team.as_str().split_once('/').map_or("", |(_, slug)| slug), &by));
-        let anybody = requirement.teams.is_empty()
-            && requirement.users.is_empty()
-            && permission(scene.model.permission_of(&by)) >= Permission::Write;
-        let permitted = in_team || anybody || requirement.users.contains(&Login::new(by.as_str()));
+        let writes = permission(scene.model.permission_of(&by)) >= Permission::Write;
+        let anybody = requirement.teams.is_empty() && requirement.users.is_empty();
+        let named = requirement.users.contains(&Login::new(by.as_str()));
+        let permitted = in_team || (writes && (anybody || named));
         match (permitted, involved.contains(&by)) {
             (true, false) => drop(approvers.insert(by)),
             (true, true) => others.push(format!("{by} has a hand in it")),
