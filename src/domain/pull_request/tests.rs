@@ -279,13 +279,13 @@ fn broken_rules_say_what_to_do() {
 }
 
 #[test]
-fn a_draft_is_judged_but_nothing_blocks() {
+fn a_draft_is_judged_and_what_is_missing_is_asked_for() {
     let mut desk = Desk::new();
     desk.pull.title = "stuff".into();
     desk.pull.draft = true;
     desk.opened();
     let check = desk.check("plimsoll/policy");
-    assert!(check.starts_with("Neutral: 1 rule not met (draft: nothing blocks yet)"), "{check}");
+    assert!(check.starts_with("ActionRequired: 1 rule not met (draft)"), "{check}");
 }
 
 #[test]

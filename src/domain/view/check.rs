@@ -31,12 +31,13 @@ fn policy(judged: &Judged, draft: bool, asked: u64) -> CheckContent {
     let count = |wanted: Outcome| judged.rules.iter().filter(|r| r.outcome == wanted).count();
     let conclusion = match (draft, count(Outcome::Fail) + count(Outcome::Pending) + broken > 0) {
         (false, true) => CheckConclusion::Failure,
-        (true, true) => CheckConclusion::Neutral,
+        // Neutral would let it pass where the check is required, in the moment after it became ready for review.
+        (true, true) => CheckConclusion::ActionRequired,
         (true | false, false) => CheckConclusion::Success,
     };
     let mut title = findings(judged);
     if draft {
-        title.push_str(" (draft: nothing blocks yet)");
+        title.push_str(" (draft)");
     }
     CheckContent {
         conclusion,

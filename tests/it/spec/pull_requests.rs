@@ -60,14 +60,14 @@ async fn a_label_changes_nothing_that_people_see() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_draft_does_not_block_until_it_is_ready() {
+async fn a_draft_does_not_slip_through_in_the_moment_when_it_becomes_ready() {
     let mut town = Town::open().await;
     let number = town.opened().await;
     let edit = plimsoll::sandbox::model::PullEdit { title: Some("stuff".to_owned()), ..Default::default() };
     town.github.edit_pull(number, edit, "ada").unwrap();
     town.github.set_draft(number, true, "ada").unwrap();
     town.quiet().await;
-    assert_eq!(town.checks(number)["plimsoll/policy"].0, "neutral");
+    assert_eq!(town.checks(number)["plimsoll/policy"].0, "action_required");
     town.github.set_draft(number, false, "ada").unwrap();
     town.quiet().await;
     assert_eq!(town.checks(number)["plimsoll/policy"].0, "failure");
