@@ -105,7 +105,8 @@ impl Issuer {
         let may_ask = asked.is_none_or(|last| now < last.at || now.since(last.at) >= pause(last));
         if may_ask {
             let read = self.read_keys(now).await;
-            *asked = Some(Asked { at: now, answered: read.is_ok() });
+            // After the wait, or those who waited for this one would ask a silent issuer once more each.
+            *asked = Some(Asked { at: self.clock.now(), answered: read.is_ok() });
             match read {
                 Ok(keys) => *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(keys)),
                 Err(message) => {
