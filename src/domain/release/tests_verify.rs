@@ -294,6 +294,27 @@ fn of_all_checks_of_one_name_the_worst_counts() {
     ");
 }
 
+#[test]
+fn a_check_that_has_not_ended_is_waited_for_whatever_no_data_means() {
+    let (commit, key) = (sha(7), EffectKey::new("step-1"));
+    let place = Place { sha: &commit, key: &key, started_at: NOW };
+    let probe = Probe::Check { name: "smoke".into() };
+    let policy = Verification { no_data: NoData::Success, successes: 1, ..verification(probe) };
+    let mut asked = [Asked::nothing()];
+    for (minute, standing) in [(0, CheckStanding::Pending), (1, CheckStanding::Pending), (2, CheckStanding::Success)] {
+        let state = CheckState { name: "smoke".into(), app: None, url: None, standing };
+        let facts = [(Need::Checks { sha: sha(7) }, Fact::Checks(vec![state]))].into_iter().collect();
+        let now = NOW.plus(Span::minutes(minute));
+        look(std::slice::from_ref(&policy), &mut asked, &place, &facts, now);
+        assert_eq!(asked[0].at, Some(now), "it is asked again when it is due");
+        assert_eq!(asked[0].successes, u32::from(minute == 2));
+    }
+    let not_there: Facts = [(Need::Checks { sha: sha(7) }, Fact::Checks(Vec::new()))].into_iter().collect();
+    let mut asked = [Asked::nothing()];
+    look(&[policy], &mut asked, &place, &not_there, NOW);
+    assert_eq!(asked[0].successes, 1, "of one that is not there, `no_data` says what it means");
+}
+
 /// Some answers after one another, as a turn hears them: good, bad, unasked.
 fn after(policy: &Verification, answers_heard: &[Reading]) -> Asked {
     let (commit, key) = (sha(7), EffectKey::new("step-1"));

@@ -198,7 +198,14 @@ pub fn look(
                 continue;
             }
             _ if !is_due(policy, asked, now) => continue,
-            Probe::Check { name } => checked(name, facts.checks(place.sha)),
+            Probe::Check { name } => match checked(name, facts.checks(place.sha)) {
+                // No answer yet, so `no_data` does not speak for it either.
+                Err(not_yet) => {
+                    (asked.at, asked.heard) = (Some(now), Some(not_yet));
+                    continue;
+                }
+                Ok(heard) => heard,
+            },
             Probe::Http { .. } | Probe::Prometheus { .. } | Probe::Live { .. } => {
                 let questions = questions(&policy.probe, place.started_at, now);
                 let readings: Option<Vec<&Reading>> =
@@ -340,23 +347,24 @@ fn heard(outcome: Outcome, says: impl Into<String>) -> Heard {
     Heard { outcome, says: says.into() }
 }
 
-fn checked(name: &str, checks: Option<Result<&Vec<CheckState>, &Absence>>) -> Heard {
+/// What a check says; an error when it has not ended.
+fn checked(name: &str, checks: Option<Result<&Vec<CheckState>, &Absence>>) -> Result<Heard, Heard> {
     let Some(Ok(checks)) = checks else {
-        return heard(Outcome::Inconclusive, "GitHub did not say how the checks stand");
+        return Ok(heard(Outcome::Inconclusive, "GitHub did not say how the checks stand"));
     };
     let named: Vec<&CheckState> = checks.iter().filter(|check| check.name == name).collect();
     if named.is_empty() {
-        return heard(Outcome::Inconclusive, "there is no such check on the commit");
+        return Ok(heard(Outcome::Inconclusive, "there is no such check on the commit"));
     }
     let any = |standing| named.iter().any(|check| check.standing == standing);
     if any(CheckStanding::Failure) {
-        heard(Outcome::Failure, "the check failed")
+        Ok(heard(Outcome::Failure, "the check failed"))
     } else if any(CheckStanding::Pending) {
-        heard(Outcome::Inconclusive, "the check has not ended")
+        Err(heard(Outcome::Inconclusive, "the check has not ended"))
     } else if any(CheckStanding::Success) {
-        heard(Outcome::Success, "the check succeeded")
+        Ok(heard(Outcome::Success, "the check succeeded"))
     } else {
-        heard(Outcome::Inconclusive, "the check was skipped")
+        Ok(heard(Outcome::Inconclusive, "the check was skipped"))
     }
 }
 

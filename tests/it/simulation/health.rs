@@ -140,12 +140,13 @@ pub fn checks(scene: &Scene, sha: &Sha) -> Vec<CheckState> {
     vec![CheckState { name: "e2e".into(), app: None, standing, url: None }]
 }
 
-/// What the readings of one turn say of a verification: good, bad, or nothing.
+/// What the readings of one turn say of a verification: good, bad, nothing, or that it has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Said {
     Good,
     Bad,
     Nothing,
+    Waits,
 }
 
 /// The world's own judgement of its answers; `None`: this turn did not ask.
@@ -208,6 +209,7 @@ pub fn check_judged(name: &str, checks: &[CheckState]) -> Said {
     match checks.iter().find(|check| check.name == name).map(|check| check.standing) {
         Some(CheckStanding::Success) => Said::Good,
         Some(CheckStanding::Failure) => Said::Bad,
-        Some(CheckStanding::Pending | CheckStanding::Neutral) | None => Said::Nothing,
+        Some(CheckStanding::Pending) => Said::Waits,
+        Some(CheckStanding::Neutral) | None => Said::Nothing,
     }
 }
