@@ -303,9 +303,12 @@ fn taken_back_in(
     release: &Release,
     environment: &EnvironmentName,
 ) -> BTreeSet<u64> {
-    let brought = brought(scene, after, release, environment);
-    let mut taken = taken_back(scene, &brought, |taker| knows(before, taker));
-    taken.extend(taken_back(scene, &brought, |_| true));
+    let mut taken = BTreeSet::new();
+    // What a commit that somebody named holds may be known to history alone.
+    for brought in [brought(scene, after, release, environment), may_bring(scene, after, release, environment)] {
+        taken.extend(taken_back(scene, &brought, |taker| knows(before, taker)));
+        taken.extend(taken_back(scene, &brought, |_| true));
+    }
     taken
 }
 

@@ -277,7 +277,10 @@ fn undoes_nothing(scene: &mut Scene, landing: &Landing, release: &Release, state
         let phase = blamed.stage(&landing.environment).map(|stage| &stage.phase);
         matches!(phase, Some(StagePhase::Cancelled { .. }))
     });
-    let since = cancelled.map(|cancelled| cancelled.created_at.0).chain([forward.at]).min().unwrap_or(forward.at);
+    // What is rolled back is held from then on, which also can be before its dispatch came to GitHub.
+    let back = old.filter(|old| old.is_rollback()).map(|old| old.created_at.0);
+    let held = cancelled.map(|cancelled| cancelled.created_at.0).chain(back);
+    let since = held.chain([forward.at]).min().unwrap_or(forward.at);
     if !somebody_goes_on(scene, state, &landing.environment, seconds(since).0) {
         let story = format!("{landing:?} starts after {last:?}, and nobody resumed");
         scene.broke(PEOPLE_END_HOLDS, story);
