@@ -40,7 +40,14 @@ pub enum Event {
     /// The pull request left the merge queue. `reason` is GitHub's word, for instance `CI_FAILURE`.
     LeftQueue { reason: String },
     /// A workflow run waits at a custom deployment protection rule of ours.
-    ProtectionRequested { run: RunId, environment: EnvironmentName, sha: Sha },
+    ProtectionRequested {
+        run: RunId,
+        environment: EnvironmentName,
+        sha: Sha,
+        /// See [`crate::domain::release::Protection::pushed`].
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pushed: bool,
+    },
     /// A workflow run tells how it goes; who it is was verified.
     Reported { report: Box<Report> },
     /// Somebody closed an issue that an effect of this lane opened.
@@ -131,7 +138,14 @@ pub enum Signal {
     /// To a pipeline: a pull request that holds it was merged or closed.
     PullEnded { pull: PullNumber },
     /// To a pipeline: a run waits at our protection rule; `plan` is for a service that never released.
-    ProtectionAsked { run: RunId, environment: EnvironmentName, sha: Sha, alone: bool },
+    ProtectionAsked {
+        run: RunId,
+        environment: EnvironmentName,
+        sha: Sha,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pushed: bool,
+        alone: bool,
+    },
     /// To a pull request: what became of a command.
     CommandAnswered { comment: CommentId, index: u32, from: ServiceName, answer: String, settled: bool },
     /// To a pull request: where the release that carries it stands.

@@ -47,6 +47,7 @@ struct Shared {
     etags: Etags,
     app: Session,
     installations: Mutex<HashMap<InstallationId, Arc<Session>>>,
+    our_login: tokio::sync::OnceCell<Login>,
 }
 
 /// What belongs to one installation, or to the App itself.
@@ -140,6 +141,7 @@ impl Client {
             etags: Etags::new(settings.cache_bytes_max),
             app: Session::new(&settings),
             installations: Mutex::default(),
+            our_login: tokio::sync::OnceCell::new(),
             settings,
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -148,6 +150,20 @@ impl Client {
     /// The App's id or client id, as it was set.
     pub(super) fn issuer(&self) -> &str {
         self.shared.settings.issuer.trim()
+    }
+
+    /// The login under which the App acts in repositories; GitHub is asked once.
+    pub(super) async fn our_login(&self) -> Result<Login, GitHubError> {
+        let ask = || async {
+            let slug = self.app_identity().await?.slug;
+            // Nothing of ours would ever be found, and all would be done twice.
+            if slug.is_empty() {
+                let (what, message) = ("GET /app".to_owned(), "it does not name the App".to_owned());
+                return Err(GitHubError::Unavailable { what, message });
+            }
+            Ok(Login::new(format!("{slug}[bot]")))
+        };
+        self.shared.our_login.get_or_try_init(ask).await.cloned()
     }
 
     /// Sends a request and returns what GitHub says to it, unless it says to wait, or cannot be asked.

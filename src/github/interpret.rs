@@ -91,6 +91,8 @@ struct Payload<'a> {
     deployment: Option<&'a RawValue>,
     #[serde(borrow)]
     deployment_callback_url: Option<&'a RawValue>,
+    #[serde(borrow)]
+    event: Option<&'a RawValue>,
 }
 
 /// What a payload that could be read means.

@@ -162,7 +162,7 @@ fn a_protection_rule_tells_its_run_only_by_an_address_of_this_repository_here() 
     };
     let good = "https://api.github.com/repos/acme/shop/actions/runs/77/deployment_protection_rule";
     let events = events("deployment_protection_rule", asked(good));
-    let [(subject, Event::ProtectionRequested { run, environment, sha })] = events.as_slice() else {
+    let [(subject, Event::ProtectionRequested { run, environment, sha, pushed: false })] = events.as_slice() else {
         panic!("{events:?}")
     };
     assert_eq!(subject.to_string(), "repository:acme/shop");

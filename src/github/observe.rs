@@ -255,7 +255,8 @@ impl Client {
         fitting(pages, |listed| compared(listed.items))
     }
 
-    /// The run that carries a key in its title.
+    /// The run that carries a key in its title, among those that we started: anybody who may write can give a run any
+    /// title.
     pub(super) async fn run_by_key(
         &self,
         at: Place<'_>,
@@ -270,10 +271,18 @@ impl Client {
             run.event.as_deref().is_none_or(|event| event == "workflow_dispatch")
                 && run.display_title.as_deref().is_some_and(|title| wire::carries_key(title, key.as_str()))
         };
-        let found = |runs: &[Run]| runs.iter().any(carries);
-        let runs = self.list::<Runs>(at.by(), &at.path(&path), PAGES_MAX, found).await?;
+        let runs = match self.list::<Runs>(at.by(), &at.path(&path), PAGES_MAX, never_enough).await? {
+            Ok(listed) => listed.items,
+            Err(absence) => return Ok(Err(absence)),
+        };
+        let mut carrying: Vec<Run> = runs.into_iter().filter(carries).collect();
+        if carrying.is_empty() {
+            return Ok(Ok(None));
+        }
+        let us = self.our_login().await?;
+        carrying.retain(|run| run.is_by(&us));
         // Newest first: if a key was ever dispatched twice, the first run is the one that counts.
-        Ok(runs.map(|listed| listed.items.into_iter().rfind(carries).map(Run::snapshot)))
+        Ok(Ok(carrying.pop().map(Run::snapshot)))
     }
 }
 

@@ -211,10 +211,11 @@ async fn a_view_in_the_wrong_place_is_refused_before_anything_is_sent() {
 #[tokio::test]
 async fn what_stands_is_found_by_its_key_and_nothing_else_is_taken_for_it() {
     let key = "acme/shop/api/release-1/production/step-1/attempt-1";
-    let run = |id: u32, title: &str| {
-        json!({"id": id, "event": "workflow_dispatch", "display_title": title,
+    let by = |id: u32, title: &str, actor: &str| {
+        json!({"id": id, "event": "workflow_dispatch", "display_title": title, "actor": {"login": actor, "type": "Bot"},
         "status": "queued", "html_url": "https://x.example", "created_at": "2023-11-14T22:13:20Z"})
     };
+    let run = |id: u32, title: &str| by(id, title, "plimsoll[bot]");
     let ours = format!("check/plimsoll/risk/{}@1", "a".repeat(40));
     let check_run = |id: u32, external_id: &str, app: u32| json!({"id": id, "name": "plimsoll/risk", "external_id": external_id, "app": {"id": app}});
     let body = comment_body(&living(2), "Low risk.");
@@ -225,7 +226,12 @@ async fn what_stands_is_found_by_its_key_and_nothing_else_is_taken_for_it() {
     };
     let other = body.replace("generation:2", "generation:1");
     let answers = [
-        ("/runs?", json!({"workflow_runs": [run(1, &format!("{key}0")), run(2, key), run(3, "Deploy")]})),
+        (
+            "/runs?",
+            json!({"workflow_runs": [run(1, &format!("{key}0")), run(2, key), run(3, "Deploy"),
+            by(4, key, "mallory"), by(5, key, "github-actions[bot]")]}),
+        ),
+        ("/app", json!({"id": 12345, "slug": "plimsoll"})),
         (
             "/check-runs?",
             json!({"check_runs":
@@ -270,8 +276,9 @@ async fn what_stands_is_found_by_its_key_and_nothing_else_is_taken_for_it() {
         assert_eq!(found.and_then(|done| done.id), expected, "{effect:?}");
     }
     let lines = github.lines();
-    insta::assert_snapshot!(lines[..2].join("\n"), @r"
+    insta::assert_snapshot!(lines[..3].join("\n"), @r"
     GET /repos/acme/shop/actions/workflows/deploy.yml/runs?event=workflow_dispatch&created=%3E%3D2023-11-14T22%3A12%3A20Z&per_page=100
+    GET /app
     GET /repos/acme/shop/commits/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/check-runs?check_name=plimsoll%2Frisk&filter=all&per_page=100
     ");
 }

@@ -197,7 +197,12 @@ pub struct Override {
 pub struct Protection {
     pub run: RunId,
     pub environment: EnvironmentName,
+    /// The commit that the run itself is of; it may deploy another one.
     pub sha: Sha,
+    /// Whether a push started it. Who starts a run by hand or by the API chooses its inputs, and with them what it
+    /// deploys.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pushed: bool,
     /// Whether the repository has no other service that could have started it.
     pub alone: bool,
     pub asked_at: Timestamp,

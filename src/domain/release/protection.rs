@@ -84,7 +84,7 @@ pub fn answer(state: &mut PipelineState, now: Timestamp, said: &mut Said) {
 }
 
 fn word(state: &PipelineState, protection: &Protection, now: Timestamp) -> Word {
-    let Protection { run, environment, sha, alone, .. } = protection;
+    let Protection { run, environment, sha, pushed, alone, .. } = protection;
     // A run that we dispatched passed the gate before: its step has begun.
     let ours = |rollout: &Rollout| match &rollout.phase {
         StepPhase::Running { run: known, .. } => known == run,
@@ -113,6 +113,17 @@ fn word(state: &PipelineState, protection: &Protection, now: Timestamp) -> Word 
     // Somebody else started it: with more than one service it cannot be told whose it is.
     if !alone {
         return Word::Silent;
+    }
+    if !pushed {
+        return match rolling {
+            // It may yet turn out to be the one that we dispatched.
+            Some((release, _)) => Word::Wait(format!("Release {} is being rolled out by another run.", release.number)),
+            None => Word::Refuse(
+                "No push started this run, so its inputs may name any commit, and no gate let that one pass. `/plimsoll \
+                 deploy`, `retry` and `rollback` start runs that pass."
+                    .to_owned(),
+            ),
+        };
     }
     let newest = state.releases.values().rev().find(|r| r.sha == *sha && r.stage(environment).is_some());
     let Some((release, stage)) = newest.and_then(|release| Some((release, release.stage(environment)?))) else {

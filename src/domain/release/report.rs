@@ -3,7 +3,7 @@
 //! Knows what a report must match. Must never know how its sender proved who it is.
 
 use super::rollback::{Damage, fail};
-use super::rollout::{self, At, step_succeeded};
+use super::rollout::{self, At, Seen, step_succeeded};
 use super::*;
 use crate::domain::effect::Act;
 use crate::domain::event::{Report, ReportState};
@@ -44,9 +44,11 @@ pub fn place(state: &PipelineState, report: &Report) -> Result<At, Mismatch> {
     Ok(at)
 }
 
-/// What must be known to believe a report: the run itself, as GitHub shows it.
+/// What must be known to believe a report: the run itself, as GitHub shows it, and before GitHub has named the run of
+/// the step, which one we dispatched.
 pub fn needs(state: &PipelineState, report: &Report) -> Vec<Need> {
-    if place(state, report).is_ok() { vec![Need::Run { run: report.run }] } else { Vec::new() }
+    let Ok(at) = place(state, report) else { return Vec::new() };
+    [Need::Run { run: report.run }].into_iter().chain(rollout::search(state, &at)).collect()
 }
 
 /// Goes on as a report says, when it is about the step that is under way.
@@ -64,8 +66,19 @@ pub fn heard(state: &mut PipelineState, report: &Report, facts: &Facts, now: Tim
         said.notes.push(format!("a report of run {} does not count: it was not dispatched with this key", report.run));
         return;
     }
+    if let Some(search) = rollout::search(state, &at) {
+        match facts.get(&search) {
+            Some(Fact::RunByKey(Some(found))) if found.id == report.run => {
+                rollout::run_seen(state, found, Seen::Found, now, said);
+            }
+            Some(_) | None => {
+                said.notes.push(format!("a report of run {} does not count: we did not dispatch it", report.run));
+                return;
+            }
+        }
+    }
     // What GitHub shows of the run comes first: a run that ended needs no report.
-    rollout::run_seen(state, run, true, now, said);
+    rollout::run_seen(state, run, Seen::LookedAt, now, said);
     if place(state, report).is_err() {
         return;
     }

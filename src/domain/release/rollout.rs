@@ -66,10 +66,7 @@ pub fn needs(state: &PipelineState, now: Timestamp) -> Vec<Need> {
             StepPhase::Running { run, since, seen_at } if next_look(*since, *seen_at) <= now => {
                 needs.push(Need::Run { run: *run });
             }
-            StepPhase::Finding { since } => {
-                let workflow = release.plan.pipeline.workflow.clone();
-                needs.push(Need::RunByKey { workflow, key, since: *since });
-            }
+            StepPhase::Finding { .. } => needs.extend(search(state, &at)),
             StepPhase::Baking { asked, .. } => {
                 let place = Place { sha: &release.sha, key: &key, started_at: rollout.started_at };
                 needs.extend(verify::needs(&stage.policy.verify, asked, &place, now));
@@ -82,6 +79,15 @@ pub fn needs(state: &PipelineState, now: Timestamp) -> Vec<Need> {
         }
     }
     needs
+}
+
+/// How the run of a step that was dispatched is looked for; `None`: it is known, or there is none.
+pub fn search(state: &PipelineState, at: &At) -> Option<Need> {
+    let release = state.releases.get(&at.release)?;
+    let rollout = release.stage(&at.environment)?.rollout()?;
+    let (StepPhase::Dispatching { since } | StepPhase::Finding { since }) = rollout.phase else { return None };
+    let key = dispatch_key(&state.repo, &state.service, at.release, &at.environment, rollout.step);
+    Some(Need::RunByKey { workflow: release.plan.pipeline.workflow.clone(), key, since })
 }
 
 /// When a running workflow is looked at next: soon at first, then a quarter of its age, between 20 s and 2 min.
@@ -276,14 +282,27 @@ fn enter(state: &mut PipelineState, at: &At, phase: StepPhase, url: Option<Strin
     }
 }
 
-/// Goes on after a run was seen, whoever showed it. A run of nobody's is left alone.
-pub fn run_seen(state: &mut PipelineState, run: &RunSnapshot, polled: bool, now: Timestamp, said: &mut Said) {
+/// How a run came to be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// A delivery told of it. Anybody who may write can start a run with any title, so it counts only for a run that is
+    /// known by its number.
+    Told,
+    /// It was looked at by its number.
+    LookedAt,
+    /// It was found by its key among the runs that we dispatched ourselves.
+    Found,
+}
+
+/// Goes on after a run was seen. A run of nobody's is left alone.
+pub fn run_seen(state: &mut PipelineState, run: &RunSnapshot, seen: Seen, now: Timestamp, said: &mut Said) {
     for (at, rollout) in under_way(state) {
         let key = dispatch_key(&state.repo, &state.service, at.release, &at.environment, rollout.step);
         let (since, seen_before) = match &rollout.phase {
             StepPhase::Running { run: known, since, seen_at } if *known == run.id => (*since, *seen_at),
-            // GitHub may tell of the run before it answers the dispatch.
-            StepPhase::Dispatching { since } | StepPhase::Finding { since } if title_carries(run, &key) => {
+            StepPhase::Dispatching { since } | StepPhase::Finding { since }
+                if seen == Seen::Found && title_carries(run, &key) =>
+            {
                 (*since, None)
             }
             // It said by itself that it had succeeded, and then did not end well.
@@ -294,7 +313,9 @@ pub fn run_seen(state: &mut PipelineState, run: &RunSnapshot, polled: bool, now:
                 continue;
             }
             StepPhase::Baking { .. } => {
-                with_asked(state, &at, |policies, asked| trial_seen(policies, asked, &key, run, now));
+                with_asked(state, &at, |policies, asked| {
+                    trial_seen(policies, asked, &key, run, seen, now);
+                });
                 continue;
             }
             StepPhase::Creating
@@ -305,7 +326,7 @@ pub fn run_seen(state: &mut PipelineState, run: &RunSnapshot, polled: bool, now:
             | StepPhase::Undecided { .. } => continue,
         };
         // Only a look of our own counts as seen: short runs then end before a status in between is worth its request.
-        let seen_at = if polled { Some(now) } else { seen_before };
+        let seen_at = if seen == Seen::LookedAt { Some(now) } else { seen_before };
         enter(state, &at, StepPhase::Running { run: run.id, since, seen_at }, Some(run.url.clone()));
         if let Some(why) = &rollout.stopping {
             stop(state, &at, why, now, said);
@@ -339,6 +360,7 @@ fn trial_seen(
     asked: &mut [Asked],
     step: &EffectKey,
     run: &RunSnapshot,
+    seen: Seen,
     now: Timestamp,
 ) {
     for (index, (policy, asked)) in policies.iter().zip(asked).enumerate() {
@@ -346,7 +368,7 @@ fn trial_seen(
         let ours = match trial.standing {
             verify::TrialStanding::Running { run: known } => known == run.id,
             verify::TrialStanding::Dispatching | verify::TrialStanding::Finding => {
-                title_carries(run, &verify::trial_key(step, index, trial.attempt))
+                seen == Seen::Found && title_carries(run, &verify::trial_key(step, index, trial.attempt))
             }
             verify::TrialStanding::Ended => false,
         };

@@ -436,11 +436,15 @@ fn a_run_that_github_did_not_name_is_known_by_its_title() {
     stage.merge(7, "ada").obey();
     let (key, _) = stage.said.acts.last().cloned().expect("a dispatch");
     stage.play(Event::EffectEnded { key: key.clone(), ending: Ending::Done { id: None, url: None } });
-    let other = run_snapshot(1, RunStatus::Succeeded, &format!("Deploy ({key}0)"));
-    stage.play(Event::RunChanged { run: other });
-    assert_eq!(stage.live("staging"), None, "another release's run");
-    stage.play(Event::RunChanged { run: run_snapshot(2, RunStatus::Succeeded, &format!("Deploy ({key})")) });
-    assert_eq!(stage.live("staging"), Some(1));
+    let titled = |run, title: String| run_snapshot(run, RunStatus::Succeeded, &title);
+    stage.play(Event::RunChanged { run: titled(1, format!("Deploy ({key})")) });
+    assert_eq!(stage.live("staging"), None, "anybody can start a run with this title");
+    let search = rollout::needs(&stage.state, stage.now).pop().expect("a search");
+    for (run, title, live) in [(2, format!("Deploy ({key}0)"), None), (3, format!("Deploy ({key})"), Some(1))] {
+        stage.facts.insert(search.clone(), Fact::RunByKey(Some(titled(run, title))));
+        stage.play(Event::Look { because: "the clock".into() });
+        assert_eq!(stage.live("staging"), live);
+    }
 }
 
 #[test]

@@ -7,8 +7,15 @@ use crate::domain::event::{Event, Signal};
 use crate::domain::facts::RunStatus;
 
 fn asks(stage: &mut Stage1, run: u64, commit: u64, alone: bool) {
-    let asked = Signal::ProtectionAsked { run: RunId(run), environment: production(), sha: sha(commit), alone };
+    let pushed = true;
+    let asked = Signal::ProtectionAsked { run: RunId(run), environment: production(), sha: sha(commit), pushed, alone };
     stage.play(Event::Signal(asked));
+}
+
+/// A run that somebody started by hand, of a workflow of this commit.
+fn by_hand(stage: &mut Stage1, run: u64, commit: u64) {
+    let (run, environment, sha) = (RunId(run), production(), sha(commit));
+    stage.play(Event::Signal(Signal::ProtectionAsked { run, environment, sha, pushed: false, alone: true }));
 }
 
 /// Everything said to runs that wait, in order.
@@ -49,6 +56,26 @@ fn somebody_elses_run_waits_for_the_gate_and_hears_why() {
     assert_eq!(words(&stage).lines().count(), 1, "the same report is not sent twice");
     stage.approve("grace");
     assert_eq!(words(&stage).lines().count(), 2);
+}
+
+#[test]
+fn a_run_started_by_hand_never_passes_though_its_own_commit_is_live_or_may_begin() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").run(RunStatus::Succeeded);
+    by_hand(&mut stage, 5, 7);
+    stage.approve("grace");
+    stage.obey().obey();
+    by_hand(&mut stage, 6, 7);
+    stage.end(RunStatus::Succeeded);
+    by_hand(&mut stage, 8, 7);
+    assert_eq!(stage.live("production"), Some(1));
+    insta::assert_snapshot!(words(&stage), @r"
+    5 rejected (acme/shop/api/protection-5/production/1700000040000/answer): No push started this run, so its inputs may name any commit, and no gate let that one pass. `/plimsoll deploy`, `retry` and `rollback` start runs that pass.
+    6 report (acme/shop/api/protection-6/production/1700000080000/report-1): Release 1 is being rolled out by another run.
+    6 rejected (acme/shop/api/protection-6/production/1700000080000/answer): No push started this run, so its inputs may name any commit, and no gate let that one pass. `/plimsoll deploy`, `retry` and `rollback` start runs that pass.
+    8 rejected (acme/shop/api/protection-8/production/1700000100000/answer): No push started this run, so its inputs may name any commit, and no gate let that one pass. `/plimsoll deploy`, `retry` and `rollback` start runs that pass.
+    ");
+    assert!(stage.state.protections.is_empty());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::advance::{deliver, settle, take_back};
 use super::command::{needs as command_needs, obey};
 use super::content::{is_reachable, reachability};
 use super::rollback::artifact_name;
-use super::rollout;
+use super::rollout::{self, Seen};
 use super::*;
 use crate::domain::chatops::Verb;
 use crate::domain::event::{Event, PipelineCommand, Signal};
@@ -97,12 +97,13 @@ pub fn apply(state: &mut PipelineState, event: &Event, facts: &Facts, now: Times
         }
         Event::Signal(Signal::Commanded { command, plan }) => obey(state, command, plan, facts, now, said),
         Event::Signal(Signal::PullEnded { pull }) => block::pull_ended(state, *pull, said),
-        Event::Signal(Signal::ProtectionAsked { run, environment, sha, alone }) => protection::asked(
+        Event::Signal(Signal::ProtectionAsked { run, environment, sha, pushed, alone }) => protection::asked(
             state,
             Protection {
                 run: *run,
                 environment: environment.clone(),
                 sha: sha.clone(),
+                pushed: *pushed,
                 alone: *alone,
                 asked_at: now,
                 reports: 0,
@@ -116,7 +117,7 @@ pub fn apply(state: &mut PipelineState, event: &Event, facts: &Facts, now: Times
             }
         }
         Event::Reported { report } => report::heard(state, report, facts, now, said),
-        Event::RunChanged { run } => rollout::run_seen(state, run, false, now, said),
+        Event::RunChanged { run } => rollout::run_seen(state, run, Seen::Told, now, said),
         Event::EffectEnded { key, ending } => {
             rollout::effect_ended(state, key, ending, now, said);
             rollback::revert_ended(state, key, ending);
@@ -449,9 +450,11 @@ fn look(state: &mut PipelineState, facts: &Facts, now: Timestamp, said: &mut Sai
     drift(state, facts, now, said);
     for (need, fact) in facts.iter() {
         match (need, fact) {
-            (Need::Run { .. }, Fact::Run(run)) => rollout::run_seen(state, run, true, now, said),
+            (Need::Run { .. }, Fact::Run(run)) => rollout::run_seen(state, run, Seen::LookedAt, now, said),
             (Need::Run { run }, Fact::Absent(Absence::NotFound)) => rollout::run_gone(state, *run, now, said),
-            (Need::RunByKey { .. }, Fact::RunByKey(Some(run))) => rollout::run_seen(state, run, false, now, said),
+            (Need::RunByKey { .. }, Fact::RunByKey(Some(run))) => {
+                rollout::run_seen(state, run, Seen::Found, now, said);
+            }
             // Nothing to see, or not yet; the clock calls again.
             (_, _) => {}
         }

@@ -104,7 +104,9 @@ pub(super) fn protection_rule(
         Unreadable("`deployment_callback_url` is not of this repository at the GitHub that is set".to_owned())
     })?;
     let environment = EnvironmentName::new(environment);
-    one(installation, Subject::Repository { repo }, Event::ProtectionRequested { run, environment, sha })
+    // What started the run. Where it is not said, it is taken for started by hand.
+    let pushed = payload.event.is_some_and(|event| event.get() == "\"push\"");
+    one(installation, Subject::Repository { repo }, Event::ProtectionRequested { run, environment, sha, pushed })
 }
 
 /// The run in the one address at which GitHub may want the answer.

@@ -18,9 +18,15 @@ pub struct Run {
     html_url: Option<String>,
     created_at: When,
     updated_at: Option<When>,
+    /// Who started it; who runs it again later is another field.
+    actor: Option<Account>,
 }
 
 impl Run {
+    /// Whether this account started it.
+    pub fn is_by(&self, login: &Login) -> bool {
+        self.actor.as_ref().and_then(Account::login).is_some_and(|actor| actor == *login)
+    }
     /// Whether it waits at a deployment protection rule.
     pub fn waits(&self) -> bool {
         self.status.as_deref() == Some("waiting")
