@@ -44,9 +44,9 @@ pub enum Event {
         run: RunId,
         environment: EnvironmentName,
         sha: Sha,
-        /// See [`crate::domain::release::Protection::pushed`].
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        pushed: bool,
+        /// See [`crate::domain::release::Protection::inputless`].
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        inputless: bool,
     },
     /// A workflow run tells how it goes; who it is was verified.
     Reported { report: Box<Report> },
@@ -142,8 +142,8 @@ pub enum Signal {
         run: RunId,
         environment: EnvironmentName,
         sha: Sha,
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        pushed: bool,
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        inputless: bool,
         alone: bool,
     },
     /// To a pull request: what became of a command.
@@ -270,4 +270,14 @@ pub enum StageStanding {
     Failed,
     Superseded,
     NotReached,
+}
+
+/// For a field that newer versions added and older ones took for true.
+pub(super) fn yes() -> bool {
+    true
+}
+
+/// See [`yes`].
+pub(super) fn is_yes(flag: &bool) -> bool {
+    *flag
 }

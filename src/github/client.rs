@@ -47,7 +47,7 @@ struct Shared {
     etags: Etags,
     app: Session,
     installations: Mutex<HashMap<InstallationId, Arc<Session>>>,
-    our_login: tokio::sync::OnceCell<Login>,
+    our_login: tokio::sync::Mutex<Option<Login>>,
 }
 
 /// What belongs to one installation, or to the App itself.
@@ -141,7 +141,7 @@ impl Client {
             etags: Etags::new(settings.cache_bytes_max),
             app: Session::new(&settings),
             installations: Mutex::default(),
-            our_login: tokio::sync::OnceCell::new(),
+            our_login: tokio::sync::Mutex::default(),
             settings,
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -152,18 +152,19 @@ impl Client {
         self.shared.settings.issuer.trim()
     }
 
-    /// The login under which the App acts in repositories; GitHub is asked once.
-    pub(super) async fn our_login(&self) -> Result<Login, GitHubError> {
-        let ask = || async {
-            let slug = self.app_identity().await?.slug;
+    /// The login under which the App acts in repositories: as it is known, or as GitHub says now.
+    pub(super) async fn our_login(&self, afresh: bool) -> Result<Login, GitHubError> {
+        let mut known = self.shared.our_login.lock().await;
+        if let Some(login) = known.as_ref().filter(|_| !afresh) {
+            return Ok(login.clone());
+        }
+        let slug = self.app_identity().await?.slug;
+        if slug.is_empty() {
             // Nothing of ours would ever be found, and all would be done twice.
-            if slug.is_empty() {
-                let (what, message) = ("GET /app".to_owned(), "it does not name the App".to_owned());
-                return Err(GitHubError::Unavailable { what, message });
-            }
-            Ok(Login::new(format!("{slug}[bot]")))
-        };
-        self.shared.our_login.get_or_try_init(ask).await.cloned()
+            let (what, message) = ("GET /app".to_owned(), "it does not name the App".to_owned());
+            return Err(GitHubError::Unavailable { what, message });
+        }
+        Ok(known.insert(Login::new(format!("{slug}[bot]"))).clone())
     }
 
     /// Sends a request and returns what GitHub says to it, unless it says to wait, or cannot be asked.

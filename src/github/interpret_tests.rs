@@ -162,11 +162,19 @@ fn a_protection_rule_tells_its_run_only_by_an_address_of_this_repository_here() 
     };
     let good = "https://api.github.com/repos/acme/shop/actions/runs/77/deployment_protection_rule";
     let events = events("deployment_protection_rule", asked(good));
-    let [(subject, Event::ProtectionRequested { run, environment, sha, pushed: false })] = events.as_slice() else {
+    let [(subject, Event::ProtectionRequested { run, environment, sha, inputless: false })] = events.as_slice() else {
         panic!("{events:?}")
     };
     assert_eq!(subject.to_string(), "repository:acme/shop");
     assert_eq!((run.0, environment, sha.short()), (77, &EnvironmentName::new("production"), "aaaaaaa"));
+    for (event, inputless) in [("push", true), ("release", true), ("workflow_dispatch", false), ("workflow_run", false)]
+    {
+        let mut asked = asked(good);
+        asked["event"] = event.into();
+        let events = self::events("deployment_protection_rule", asked);
+        let told = matches!(events.as_slice(), [(_, Event::ProtectionRequested { inputless: found, .. })] if *found == inputless);
+        assert!(told, "{event}: {events:?}");
+    }
     for bad in [
         "https://evil.example/repos/acme/shop/actions/runs/77/deployment_protection_rule",
         "https://api.github.com.evil.example/repos/acme/shop/actions/runs/77/deployment_protection_rule",

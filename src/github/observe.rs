@@ -221,7 +221,12 @@ impl Client {
     async fn permission(&self, at: Place<'_>, login: &Login) -> Answer {
         let Some(login) = part(login.as_str()) else { return Ok(Fact::Absent(Absence::NotFound)) };
         let path = at.path(&format!("/collaborators/{login}/permission"));
-        fact(self.get::<Collaborator>(at.by(), path).await?, |found| Fact::Permission(found.permission()))
+        Ok(match self.get::<Collaborator>(at.by(), path).await? {
+            Ok(found) => Fact::Permission(found.permission()),
+            // No account of this name, or none that can be one of a repository: an App.
+            Err(Absence::NotFound) => Fact::Permission(Permission::None),
+            Err(absence) => Fact::Absent(absence),
+        })
     }
 
     async fn team_member(&self, at: Place<'_>, team: &TeamSlug, login: &Login) -> Answer {
@@ -279,7 +284,11 @@ impl Client {
         if carrying.is_empty() {
             return Ok(Ok(None));
         }
-        let us = self.our_login().await?;
+        let mut us = self.our_login(false).await?;
+        if !carrying.iter().any(|run| run.is_by(&us)) {
+            // The App may have been renamed.
+            us = self.our_login(true).await?;
+        }
         carrying.retain(|run| run.is_by(&us));
         // Newest first: if a key was ever dispatched twice, the first run is the one that counts.
         Ok(Ok(carrying.pop().map(Run::snapshot)))

@@ -33,6 +33,7 @@ async fn each_need_is_asked_for_where_github_answers_it() {
         let expected = match need {
             Need::PolicyFile => Fact::PolicyFile(PolicyFile::Missing),
             Need::TeamMember { .. } => Fact::TeamMember(false),
+            Need::Permission { .. } => Fact::Permission(Permission::None),
             _ => Fact::Absent(Absence::NotFound),
         };
         assert_eq!(fact, expected);

@@ -183,12 +183,11 @@ impl Verb {
         }
     }
 
-    /// Whether it changes nothing: its answer is all that follows.
-    pub fn only_asks(&self) -> bool {
+    /// Whether it does no harm when it is read late: it asks, or has everything looked at afresh.
+    pub fn is_timeless(&self) -> bool {
         match self {
-            Self::Help | Self::Status | Self::Risk | Self::Why { .. } | Self::Plan(_) => true,
-            Self::Recheck
-            | Self::Deploy { .. }
+            Self::Help | Self::Status | Self::Risk | Self::Recheck | Self::Why { .. } | Self::Plan(_) => true,
+            Self::Deploy { .. }
             | Self::Promote { .. }
             | Self::Approve { .. }
             | Self::Rollback { .. }

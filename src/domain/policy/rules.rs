@@ -103,7 +103,7 @@ pub fn memberships_wanted(policy: &Policy, pull: &PullRequest<'_>) -> Vec<(TeamS
 pub fn permissions_wanted(policy: &Policy, pull: &PullRequest<'_>) -> Vec<Login> {
     let mut wanted = BTreeSet::new();
     for (rule, approvers) in asked(policy, pull) {
-        let named = |login: &Login| is_open(&rule.requires) || rule.requires.users.contains(login);
+        let named = |login: &Login| is_open(&rule.requires) || (rule.requires.users.contains(login) && !is_app(login));
         wanted.extend(approvers.into_iter().filter(named));
     }
     wanted.into_iter().collect()
@@ -153,9 +153,13 @@ pub struct Met {
 /// anybody; and when nobody is named, who may write. The caller has left out those who must not count for other reasons.
 pub fn met(requirement: &Requirement, candidates: &[Login], people: &People<'_>) -> Met {
     let counts = |login: &Login| -> Option<bool> {
-        let writes = || (people.permission)(login).map(|permission| permission >= Permission::Write);
+        // Nobody can register the login of an App, and GitHub tells no permission of one.
+        let writes = || match is_app(login) {
+            true => Some(true),
+            false => (people.permission)(login).map(|permission| permission >= Permission::Write),
+        };
         if is_open(requirement) {
-            return writes();
+            return (people.permission)(login).map(|permission| permission >= Permission::Write);
         }
         let mut answers: Vec<_> = requirement.teams.iter().map(|team| (people.member)(team, login)).collect();
         if requirement.users.contains(login) {
@@ -172,15 +176,23 @@ pub fn met(requirement: &Requirement, candidates: &[Login], people: &People<'_>)
     Met { by, perhaps: pick(None), missing }
 }
 
+fn is_app(login: &Login) -> bool {
+    login.as_str().ends_with("[bot]")
+}
+
 fn is_open(requirement: &Requirement) -> bool {
     requirement.teams.is_empty() && requirement.users.is_empty()
 }
 
-/// Whom a requirement asks, in Markdown, for instance ``2 of `acme/dba`, `ada` ``.
+/// Whom a requirement asks, in Markdown, for instance ``2 of `acme/dba`, `ada` (with write permission)``.
 pub fn asks(requirement: &Requirement) -> String {
     let teams = requirement.teams.iter().map(|team| code(team.as_str()));
     let names: Vec<String> = teams.chain(requirement.users.iter().map(|user| code(user.as_str()))).collect();
-    let whom = if names.is_empty() { "those with write permission".to_owned() } else { names.join(", ") };
+    let whom = match (names.is_empty(), requirement.users.is_empty()) {
+        (true, _) => "those with write permission".to_owned(),
+        (false, true) => names.join(", "),
+        (false, false) => format!("{} (with write permission)", names.join(", ")),
+    };
     format!("{} of {whom}", requirement.count)
 }
 

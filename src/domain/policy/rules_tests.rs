@@ -108,8 +108,8 @@ fn a_bad_pull_request_is_told_how_to_mend_each_rule() {
       -> Say what changes and why. Headings, checklists and comments of a template do not count.
     Fail size: 1612 lines change; at most 1500 may.
       -> Split it into smaller pull requests that can be understood, released and taken back one by one.
-    Pending migrations are read by a database owner: It applies because `migrations/1.sql` changes. It needs the approval of 1 of `acme/dba`, `linus`; 1 is missing.
-      -> Ask for the review of 1 of `acme/dba`, `linus`. The author's own does not count.
+    Pending migrations are read by a database owner: It applies because `migrations/1.sql` changes. It needs the approval of 1 of `acme/dba`, `linus` (with write permission); 1 is missing.
+      -> Ask for the review of 1 of `acme/dba`, `linus` (with write permission). The author's own does not count.
     ");
     assert_eq!(overall(&results), Outcome::Fail);
 }
@@ -198,6 +198,8 @@ fn only_those_who_are_asked_count() {
         "named, may only read"
     );
     assert_eq!(after(&[("grace", Approved)], needs(1, &[], &["Grace"])), Outcome::Pass, "named, and may write");
+    let app = "approver[bot]";
+    assert_eq!(after(&[(app, Approved)], needs(1, &[], &[app])), Outcome::Pass, "nobody can take an App's login");
     assert_eq!(after(&[("bob", Approved)], needs(1, &[], &[])), Outcome::Pending, "may only read");
     assert_eq!(after(&[("grace", Approved)], needs(1, &[], &[])), Outcome::Pass, "may write");
 }

@@ -120,8 +120,8 @@ fn a_command_read_after_an_hour_is_refused_and_a_question_is_answered() {
     let told = told(&desk);
     assert!(!told.is_empty() && told.iter().all(|line| line.contains("status")), "{told:?}");
     assert!(desk.replies().contains(
-        "⛔ This was read only 2 h 5 min after it was written. A command that changes something counts for 1 h. Nothing \
-         was changed. If you still want it, write it in a new comment."
+        "⛔ This was read only 2 h 5 min after it was written, and a command that changes something counts for 1 h: it is \
+         not obeyed now. If you still want it, write it in a new comment."
     ));
     let event = Event::CommentCreated { comment: late(&desk, 2, "/plimsoll lock production", Span::minutes(59)) };
     desk.forwards.clear();

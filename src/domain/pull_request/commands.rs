@@ -69,7 +69,7 @@ pub(super) fn needs(state: &PullState, event: &Event, facts: &Facts, now: Timest
     for comment in fresh(state, event, facts, now) {
         let parsed = chatops::commands(&comment.body);
         let is_stale = is_stale(comment, now);
-        let verbs: Vec<&Verb> = parsed.commands.iter().flatten().filter(|v| !is_stale || v.only_asks()).collect();
+        let verbs: Vec<&Verb> = parsed.commands.iter().flatten().filter(|v| !is_stale || v.is_timeless()).collect();
         if verbs.iter().any(|verb| !matches!(verb, Verb::Help | Verb::Status | Verb::Risk | Verb::Why { .. })) {
             needs.push(Need::Permission { login: comment.by.clone() });
         }
@@ -93,7 +93,7 @@ pub(super) fn apply(state: &mut PullState, event: &Event, facts: &Facts, now: Ti
         let mut lines = Vec::new();
         for (index, command) in (0..).zip(parsed.commands) {
             lines.push(match command {
-                Ok(verb) if is_stale(&comment, now) && !verb.only_asks() => refuse_stale(&comment, &verb, now, heard),
+                Ok(verb) if is_stale(&comment, now) && !verb.is_timeless() => refuse_stale(&comment, &verb, now, heard),
                 Ok(verb) => obey(state, &comment, index, verb, facts, heard),
                 Err(problem) => Line { verb: None, answer: Some(format!("⛔ {problem}")), services: BTreeMap::new() },
             });
@@ -141,8 +141,8 @@ fn refuse_stale(comment: &Comment, verb: &Verb, now: Timestamp, heard: &mut Hear
     let (name, age) = (verb.name().to_owned(), now.since(comment.created_at));
     heard.notes.push(format!("{} commanded {name}, which was read only {age} later", comment.by));
     let answer = format!(
-        "⛔ This was read only {age} after it was written. A command that changes something counts for {STALE_AFTER}. \
-         Nothing was changed. If you still want it, write it in a new comment."
+        "⛔ This was read only {age} after it was written, and a command that changes something counts for {STALE_AFTER}: \
+         it is not obeyed now. If you still want it, write it in a new comment."
     );
     Line { verb: Some(name), answer: Some(answer), services: BTreeMap::new() }
 }

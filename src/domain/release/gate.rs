@@ -333,7 +333,10 @@ pub fn approvers<'a>(state: &PipelineState, release: &Release, stage: &'a Stage)
 pub fn who_may(requirement: &Requirement) -> String {
     let mut who: Vec<String> =
         requirement.teams.iter().map(|team| format!("members of {}", code(team.as_str()))).collect();
-    who.extend(requirement.users.iter().map(|user| code(user.as_str())));
+    let users: Vec<String> = requirement.users.iter().map(|user| code(user.as_str())).collect();
+    if !users.is_empty() {
+        who.push(format!("{} (with write permission)", users.join(" or ")));
+    }
     if who.is_empty() {
         return WRITERS.to_owned();
     }

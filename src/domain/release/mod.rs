@@ -65,6 +65,8 @@ const REVERTED_KEPT: usize = 100;
 const BETWEEN_KEPT: usize = 200;
 /// How many verified releases of an environment are remembered as targets of a rollback.
 const GOOD_KEPT: usize = 10;
+/// How many runs of a release in an environment are remembered: those of which a job may still ask something.
+const RUNS_KEPT: usize = 30;
 
 /// The state of one service's pipeline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -199,10 +201,10 @@ pub struct Protection {
     pub environment: EnvironmentName,
     /// The commit that the run itself is of; it may deploy another one.
     pub sha: Sha,
-    /// Whether a push started it. Who starts a run by hand or by the API chooses its inputs, and with them what it
-    /// deploys.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub pushed: bool,
+    /// Whether it was started by what leaves nobody a choice of inputs: a push, a schedule, a release. Who starts a run by
+    /// hand or by the API chooses them, and with them what it deploys. Of what was kept before, it is not known.
+    #[serde(default = "super::event::yes", skip_serializing_if = "super::event::is_yes")]
+    pub inputless: bool,
     /// Whether the repository has no other service that could have started it.
     pub alone: bool,
     pub asked_at: Timestamp,
@@ -275,6 +277,9 @@ pub struct Stage {
     pub deployment: Option<DeploymentId>,
     /// Page of its newest workflow run.
     pub url: Option<String>,
+    /// The newest workflow runs that were dispatched for it, of steps and of verifications.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<RunId>,
     pub phase: StagePhase,
     /// Each person once; which of them count is for the gate to say.
     pub approvals: Vec<Approval>,
@@ -549,12 +554,22 @@ impl Release {
 }
 
 impl Stage {
+    /// Remembers a run that was dispatched for it.
+    fn keep_run(&mut self, run: RunId) {
+        if !self.runs.contains(&run) {
+            self.runs.push(run);
+            let over = self.runs.len().saturating_sub(RUNS_KEPT);
+            self.runs.drain(..over);
+        }
+    }
+
     /// A stage that nothing has happened to.
     fn new(policy: EnvironmentPolicy, phase: StagePhase) -> Self {
         Self {
             policy,
             deployment: None,
             url: None,
+            runs: Vec::new(),
             phase,
             approvals: Vec::new(),
             overrides: Vec::new(),

@@ -84,46 +84,47 @@ pub fn answer(state: &mut PipelineState, now: Timestamp, said: &mut Said) {
 }
 
 fn word(state: &PipelineState, protection: &Protection, now: Timestamp) -> Word {
-    let Protection { run, environment, sha, pushed, alone, .. } = protection;
-    // A run that we dispatched passed the gate before: its step has begun.
-    let ours = |rollout: &Rollout| match &rollout.phase {
-        StepPhase::Running { run: known, .. } => known == run,
-        StepPhase::Baking { run: known, asked, .. } => {
-            let trial = |asked: &verify::Asked| {
-                let standing = asked.run.as_ref().map(|trial| trial.standing);
-                standing == Some(verify::TrialStanding::Running { run: *run })
-            };
-            *known == Some(*run) || asked.iter().any(trial)
-        }
-        StepPhase::Creating
-        | StepPhase::Dispatching { .. }
-        | StepPhase::Finding { .. }
-        | StepPhase::Between { .. }
-        | StepPhase::Undecided { .. } => false,
-    };
-    let rolling = state.rolling(environment);
-    if let Some((release, _)) = rolling.filter(|(_, stage)| stage.rollout().is_some_and(ours)) {
-        return Word::Pass(format!("Release {} passed its gate.", release.number));
+    let Protection { run, environment, sha, inputless, alone, .. } = protection;
+    // A run that we dispatched passed the gate before: its step has begun. It may have gone on to its next job meanwhile.
+    let dispatched = state.releases.values().rev().find_map(|release| {
+        let stage = release.stage(environment).filter(|stage| stage.runs.contains(run))?;
+        Some((release, stage))
+    });
+    if let Some((release, stage)) = dispatched {
+        let live = state.live(environment).is_some_and(|live| live.release == release.number);
+        return match &stage.phase {
+            StagePhase::Rolling(rollout) if rollout.stopping.is_none() => {
+                Word::Pass(format!("Release {} passed its gate.", release.number))
+            }
+            StagePhase::Succeeded { .. } if live => Word::Pass(format!("Release {} passed its gate.", release.number)),
+            _ => Word::Refuse(format!("Release {} does not go on in {environment}.", release.number)),
+        };
     }
-    let starting =
-        |rollout: &Rollout| matches!(rollout.phase, StepPhase::Dispatching { .. } | StepPhase::Finding { .. });
-    if rolling.is_some_and(|(_, stage)| stage.rollout().is_some_and(starting)) {
+    let trying = |asked: &verify::Asked| {
+        let standing = asked.run.as_ref().map(|trial| trial.standing);
+        matches!(standing, Some(verify::TrialStanding::Dispatching | verify::TrialStanding::Finding))
+    };
+    // GitHub has not said yet which run it is that we dispatched.
+    let starting = |rollout: &Rollout| match &rollout.phase {
+        StepPhase::Dispatching { .. } | StepPhase::Finding { .. } => true,
+        StepPhase::Baking { asked, .. } => asked.iter().any(trying),
+        StepPhase::Creating | StepPhase::Running { .. } | StepPhase::Between { .. } | StepPhase::Undecided { .. } => {
+            false
+        }
+    };
+    if state.rolling(environment).is_some_and(|(_, stage)| stage.rollout().is_some_and(starting)) {
         return Word::Silent;
     }
     // Somebody else started it: with more than one service it cannot be told whose it is.
     if !alone {
         return Word::Silent;
     }
-    if !pushed {
-        return match rolling {
-            // It may yet turn out to be the one that we dispatched.
-            Some((release, _)) => Word::Wait(format!("Release {} is being rolled out by another run.", release.number)),
-            None => Word::Refuse(
-                "No push started this run, so its inputs may name any commit, and no gate let that one pass. `/plimsoll \
-                 deploy`, `retry` and `rollback` start runs that pass."
-                    .to_owned(),
-            ),
-        };
+    if !inputless {
+        return Word::Refuse(
+            "This run was started by hand or by the API, or by an event that lets somebody choose what it deploys, and no \
+             gate let that pass. `/plimsoll deploy`, `retry` and `rollback` start runs that pass."
+                .to_owned(),
+        );
     }
     let newest = state.releases.values().rev().find(|r| r.sha == *sha && r.stage(environment).is_some());
     let Some((release, stage)) = newest.and_then(|release| Some((release, release.stage(environment)?))) else {

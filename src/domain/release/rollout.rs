@@ -159,6 +159,12 @@ fn with_asked(
         return;
     };
     work(&policy.verify, asked);
+    let running = |asked: &Asked| match asked.run.as_ref()?.standing {
+        verify::TrialStanding::Running { run } => Some(run),
+        verify::TrialStanding::Dispatching | verify::TrialStanding::Finding | verify::TrialStanding::Ended => None,
+    };
+    let runs: Vec<RunId> = asked.iter().filter_map(running).collect();
+    runs.into_iter().for_each(|run| stage.keep_run(run));
 }
 
 fn deployment_made(state: &mut PipelineState, at: &At, ending: &Ending, now: Timestamp, said: &mut Said) {
@@ -277,6 +283,9 @@ fn enter(state: &mut PipelineState, at: &At, phase: StepPhase, url: Option<Strin
     if url.is_some() {
         stage.url = url;
     }
+    if let StepPhase::Running { run, .. } = phase {
+        stage.keep_run(run);
+    }
     if let StagePhase::Rolling(rollout) = &mut stage.phase {
         rollout.phase = phase;
     }
@@ -374,6 +383,19 @@ fn trial_seen(
         };
         if ours {
             verify::run_seen(policy, asked, run, now);
+        }
+    }
+}
+
+/// Goes on after no run was found by a key: gives up when that has lasted.
+pub fn not_found(state: &mut PipelineState, key: &EffectKey, now: Timestamp, said: &mut Said) {
+    for (at, rollout) in under_way(state) {
+        let step = dispatch_key(&state.repo, &state.service, at.release, &at.environment, rollout.step);
+        let lasted = matches!(rollout.phase, StepPhase::Finding { since } if since.plus(FIND_FOR) <= now);
+        if lasted && step == *key {
+            let why = "GitHub named no run for the dispatch and none was found by its key; the workflow's \
+                       `run-name` should hold `${{ inputs.plimsoll_key }}`";
+            fail(state, &at, why.to_owned(), Damage::Unknown, now, said);
         }
     }
 }
@@ -479,11 +501,6 @@ pub fn time_passed(state: &mut PipelineState, now: Timestamp, said: &mut Said) {
                 said.acts.push((EffectKey::new(format!("{key}/cancel")), Act::CancelRun { run: *run }));
                 let why = format!("the workflow run did not end within {timeout}");
                 fail(state, &at, why, Damage::Possible, now, said);
-            }
-            StepPhase::Finding { since } if since.plus(FIND_FOR) <= now => {
-                let why = "GitHub named no run for the dispatch and none was found by its key; the workflow's \
-                           `run-name` should hold `${{ inputs.plimsoll_key }}`";
-                fail(state, &at, why.to_owned(), Damage::Unknown, now, said);
             }
             StepPhase::Creating
             | StepPhase::Dispatching { .. }

@@ -431,7 +431,7 @@ fn a_run_that_outlasts_its_timeout_is_cancelled_and_fails() {
 }
 
 #[test]
-fn a_run_that_github_did_not_name_is_known_by_its_title() {
+fn a_run_that_github_did_not_name_is_found_by_its_key_among_our_own() {
     let mut stage = Stage1::new();
     stage.merge(7, "ada").obey();
     let (key, _) = stage.said.acts.last().cloned().expect("a dispatch");
@@ -445,6 +445,19 @@ fn a_run_that_github_did_not_name_is_known_by_its_title() {
         stage.play(Event::Look { because: "the clock".into() });
         assert_eq!(stage.live("staging"), live);
     }
+}
+
+#[test]
+fn a_run_that_is_never_found_fails_the_step_only_after_it_was_looked_for() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").obey();
+    let (key, _) = stage.said.acts.last().cloned().expect("a dispatch");
+    // The dispatch itself had to wait.
+    stage.now = stage.now.plus(Span::hours(1));
+    stage.play(Event::EffectEnded { key, ending: Ending::Done { id: None, url: None } });
+    assert!(stage.state.rolling(&EnvironmentName::new("staging")).is_some(), "nobody has looked yet");
+    stage.play(Event::Look { because: "the clock".into() });
+    assert!(stage.state.rolling(&EnvironmentName::new("staging")).is_none());
 }
 
 #[test]

@@ -250,6 +250,26 @@ fn a_report_counts_only_for_a_run_of_its_own_workflow_that_carries_its_key() {
 }
 
 #[test]
+fn a_report_before_github_has_named_the_run_counts_only_for_one_that_we_dispatched() {
+    for (found, counts) in [(Some(5), true), (Some(6), false), (None, false)] {
+        let mut stage = unasked(|_| {});
+        stage.merge(7, "ada").run(RunStatus::Succeeded).obey();
+        let report = Report { run: RunId(5), ..report(&stage, ReportState::Success) };
+        let needs = report::needs(&stage.state, &report);
+        let [looked @ Need::Run { .. }, search @ Need::RunByKey { .. }] = needs.as_slice() else { panic!("{needs:?}") };
+        let shown = |run| RunSnapshot {
+            head_sha: Some(report.workflow_sha.clone()),
+            ..run_snapshot(run, RunStatus::InProgress, report.key.as_str())
+        };
+        stage.facts.insert(looked.clone(), Fact::Run(shown(5)));
+        stage.facts.insert(search.clone(), Fact::RunByKey(found.map(shown)));
+        stage.play(Event::Reported { report: Box::new(report.clone()) });
+        let noted = stage.said.notes.iter().any(|note| note.ends_with("reports success"));
+        assert_eq!(noted, counts, "{found:?}");
+    }
+}
+
+#[test]
 fn a_run_that_reported_success_and_then_fails_has_failed() {
     let mut stage = unasked(|production| production.bake = Span::minutes(10));
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();

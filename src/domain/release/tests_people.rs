@@ -250,7 +250,7 @@ fn a_young_merge_that_was_told_is_approved_at_once_with_what_it_merged() {
 #[test]
 fn only_those_whom_the_policy_names_approve() {
     let mut stage = at_the_gate(users(&["edsger", "barbara"]));
-    insta::assert_snapshot!(stage.approve("grace"), @"⛔ @grace, only `edsger` or `barbara` may approve `production`. Nothing was changed.");
+    insta::assert_snapshot!(stage.approve("grace"), @"⛔ @grace, only `edsger` or `barbara` (with write permission) may approve `production`. Nothing was changed.");
     assert!(stage.approve("edsger").contains("It starts now"));
     let mut stage = at_the_gate(managers());
     let need = Need::TeamMember { team: TeamSlug::new("acme/release-managers"), login: Login::new("tony") };

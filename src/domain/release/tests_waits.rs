@@ -20,7 +20,8 @@ fn look_at(stage: &mut Stage1, at: Timestamp) {
 
 fn asks(stage: &mut Stage1, run: u64, commit: u64, environment: &str) {
     let environment = EnvironmentName::new(environment);
-    let asked = Signal::ProtectionAsked { run: RunId(run), environment, sha: sha(commit), pushed: true, alone: true };
+    let asked =
+        Signal::ProtectionAsked { run: RunId(run), environment, sha: sha(commit), inputless: true, alone: true };
     stage.play(Event::Signal(asked));
 }
 

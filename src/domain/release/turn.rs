@@ -97,13 +97,13 @@ pub fn apply(state: &mut PipelineState, event: &Event, facts: &Facts, now: Times
         }
         Event::Signal(Signal::Commanded { command, plan }) => obey(state, command, plan, facts, now, said),
         Event::Signal(Signal::PullEnded { pull }) => block::pull_ended(state, *pull, said),
-        Event::Signal(Signal::ProtectionAsked { run, environment, sha, pushed, alone }) => protection::asked(
+        Event::Signal(Signal::ProtectionAsked { run, environment, sha, inputless, alone }) => protection::asked(
             state,
             Protection {
                 run: *run,
                 environment: environment.clone(),
                 sha: sha.clone(),
-                pushed: *pushed,
+                inputless: *inputless,
                 alone: *alone,
                 asked_at: now,
                 reports: 0,
@@ -454,6 +454,9 @@ fn look(state: &mut PipelineState, facts: &Facts, now: Timestamp, said: &mut Sai
             (Need::Run { run }, Fact::Absent(Absence::NotFound)) => rollout::run_gone(state, *run, now, said),
             (Need::RunByKey { .. }, Fact::RunByKey(Some(run))) => {
                 rollout::run_seen(state, run, Seen::Found, now, said);
+            }
+            (Need::RunByKey { key, .. }, Fact::RunByKey(None) | Fact::Absent(_)) => {
+                rollout::not_found(state, key, now, said);
             }
             // Nothing to see, or not yet; the clock calls again.
             (_, _) => {}

@@ -167,11 +167,11 @@ pub fn apply(state: &mut RepositoryState, event: &Event, facts: &Facts, now: Tim
             group::judged(state, head_sha, *pull, said, &mut heard);
         }
         Event::Signal(Signal::HoldsChanged { service, holds }) => keep(state, service, holds, facts, &mut heard),
-        Event::ProtectionRequested { run, environment, sha, pushed } => {
+        Event::ProtectionRequested { run, environment, sha, inputless } => {
             if state.policy.is_none() {
                 read_policy(state, facts, None, now, &mut heard);
             }
-            ask_for_protection(state, *run, environment, (sha, *pushed), &mut heard);
+            ask_for_protection(state, *run, environment, (sha, *inputless), &mut heard);
         }
         Event::RunChanged { run } => pass_on(state, run, &mut heard),
         Event::Look { .. } | Event::LookIfNewer { .. } => {
@@ -332,7 +332,7 @@ fn ask_for_protection(
     state: &RepositoryState,
     run: RunId,
     environment: &EnvironmentName,
-    (sha, pushed): (&Sha, bool),
+    (sha, inputless): (&Sha, bool),
     heard: &mut Heard,
 ) {
     let services = services(state);
@@ -343,7 +343,7 @@ fn ask_for_protection(
     for service in services {
         let lane = Subject::Pipeline { repo: state.repo.clone(), service: service.clone() };
         let (environment, sha) = (environment.clone(), sha.clone());
-        let signal = Signal::ProtectionAsked { run, environment, sha, pushed, alone };
+        let signal = Signal::ProtectionAsked { run, environment, sha, inputless, alone };
         heard.forwards.push((lane, Event::Signal(signal)));
     }
 }

@@ -120,13 +120,13 @@ fn open_pull_requests_hear_of_a_hold_when_the_policy_shows_it_and_only_of_a_new_
 #[test]
 fn a_run_that_waits_at_our_protection_rule_is_shown_to_every_pipeline() {
     let environment = EnvironmentName::new("production");
-    let asked = Event::ProtectionRequested { run: RunId(5), environment, sha: sha(9), pushed: true };
+    let asked = Event::ProtectionRequested { run: RunId(5), environment, sha: sha(9), inputless: true };
     let told = |text: &str| -> Vec<(String, bool)> {
         let mut state = lane();
         assert_eq!(needs(&state, &asked, NOW), [Need::Repository, Need::PolicyFile]);
         let heard = apply(&mut state, &asked, &file(text, 1), NOW);
         let ask = |(to, event): &(Subject, Event)| match event {
-            Event::Signal(Signal::ProtectionAsked { alone, pushed: true, .. }) => (to.to_string(), *alone),
+            Event::Signal(Signal::ProtectionAsked { alone, inputless: true, .. }) => (to.to_string(), *alone),
             other => panic!("a question: {other:?}"),
         };
         heard.forwards.iter().map(ask).collect()

@@ -105,8 +105,9 @@ pub(super) fn protection_rule(
     })?;
     let environment = EnvironmentName::new(environment);
     // What started the run. Where it is not said, it is taken for started by hand.
-    let pushed = payload.event.is_some_and(|event| event.get() == "\"push\"");
-    one(installation, Subject::Repository { repo }, Event::ProtectionRequested { run, environment, sha, pushed })
+    let inputless = |event: &RawValue| matches!(event.get(), "\"push\"" | "\"schedule\"" | "\"release\"");
+    let inputless = payload.event.is_some_and(inputless);
+    one(installation, Subject::Repository { repo }, Event::ProtectionRequested { run, environment, sha, inputless })
 }
 
 /// The run in the one address at which GitHub may want the answer.

@@ -271,7 +271,8 @@ fn run(model: &Model, run: &model::Run) -> RunSnapshot {
 /// The run that carries a key, if a list shows it by now.
 pub fn run_by_key(scene: &Scene, key: &EffectKey, since: Timestamp) -> Option<RunSnapshot> {
     let listed = scene.model.runs.values().find(|run| {
-        run.inputs.get("plimsoll_key").is_some_and(|found| found == key.as_str())
+        run.actor == scene.model.app.bot_login()
+            && run.inputs.get("plimsoll_key").is_some_and(|found| found == key.as_str())
             && seconds(run.created_at) >= since.minus(CLOCKS_DIFFER)
             && run.created_at + scene.lag(run.id, run.created_at) <= scene.now
     });
