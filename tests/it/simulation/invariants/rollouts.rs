@@ -11,7 +11,7 @@ use super::{
     means, reverts, rollout_of, same_stage, stages, taken_back, words,
 };
 use plimsoll::domain::chatops::Verb;
-use plimsoll::domain::event::ReportState;
+use plimsoll::domain::event::{Change, ReportState};
 use plimsoll::domain::facts::Permission;
 use plimsoll::domain::ids::*;
 use plimsoll::domain::policy::{EnvironmentPolicy, GateName, OnFailure, Supersede};
@@ -352,13 +352,13 @@ fn nothing_is_replaced(scene: &mut Scene, turned: &Turned<'_>) {
         let newer = turned.after.releases.get(&by).and_then(|newer| Some((newer, newer.stage(&stage.policy.name)?)));
         let Some((newer, theirs)) = newer else { continue };
         let allowed = theirs.policy.supersede == Supersede::Abort;
-        // What the newer one reverts could never go on.
-        let carried = may_bring(scene, turned.before, release, &stage.policy.name);
+        // All that it holds, also what is live already: a newer one without it is wanted all the same.
+        let holds = |change: &&Change| scene.model.history.is_ancestor(change.sha.as_str(), release.sha.as_str());
+        let told = turned.before.releases.values().flat_map(|other| &other.changes);
+        let carried: BTreeSet<u64> = told.filter(holds).map(|change| change.pull.0).collect();
         // What was reverted meanwhile could never go on.
         let known = || turned.after.releases.values().flat_map(|release| &release.changes);
-        let mends = known()
-            .flat_map(|change| reverts(&scene.model, change.pull.0))
-            .any(|pull| carried.iter().any(|change| change.pull.0 == pull));
+        let mends = known().flat_map(|change| reverts(&scene.model, change.pull.0)).any(|pull| carried.contains(&pull));
         let blocks: Vec<_> = turned.before.blocks.iter().filter(|b| turned.after.blocks.contains(b)).collect();
         let kept = gates::reasons(scene, (turned.before, turned.after), &blocks, newer, theirs, turned.at);
         if !(allowed || mends) || !kept.is_empty() {

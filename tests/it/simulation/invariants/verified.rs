@@ -1,6 +1,6 @@
 //! Verification of steps, counted anew from what the world answered and from the runs on GitHub.
 //!
-//! Must never look at what the pipeline counted.
+//! Must never look at what the pipeline counted; only, when a bake begins, at whether it asked in that very turn.
 
 use super::super::health::{self, Said};
 use super::super::replay::Heard;
@@ -58,6 +58,14 @@ fn listen(scene: &mut Scene, turned: &Turned<'_>, release: &Release, stage: &Sta
         let heard = scene.record.heard.entry((place.clone(), rollout.step, index)).or_default();
         // What was asked for another's sake in between counts for nothing here.
         if !baking || heard.at.is_some_and(|last| last.plus(verification.every) > turned.at) {
+            continue;
+        }
+        // What was asked for another's sake while its bake began is not its answer.
+        let asked = rollout_of(stage).and_then(|now| match &now.phase {
+            StepPhase::Baking { asked, .. } => asked.get(index).map(|asked| asked.at),
+            _ => None,
+        });
+        if !is_baking(rollout) && asked == Some(None) {
             continue;
         }
         heard.at = Some(turned.at);
