@@ -202,7 +202,7 @@ pub struct Protection {
     /// The commit that the run itself is of; it may deploy another one.
     pub sha: Sha,
     /// Whether it was started by what leaves nobody a choice of inputs: a push, a schedule, a release. Who starts a run by
-    /// hand or by the API chooses them, and with them what it deploys. Of what was kept before, it is not known.
+    /// hand or by the API chooses them, and with them what it deploys. What was kept before this was known counts as such.
     #[serde(default = "super::event::yes", skip_serializing_if = "super::event::is_yes")]
     pub inputless: bool,
     /// Whether the repository has no other service that could have started it.

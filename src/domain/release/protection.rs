@@ -86,8 +86,14 @@ pub fn answer(state: &mut PipelineState, now: Timestamp, said: &mut Said) {
 fn word(state: &PipelineState, protection: &Protection, now: Timestamp) -> Word {
     let Protection { run, environment, sha, inputless, alone, .. } = protection;
     // A run that we dispatched passed the gate before: its step has begun. It may have gone on to its next job meanwhile.
+    // A rollout that an older version began remembers only the run of its step.
+    let of_step = |rollout: &Rollout| match &rollout.phase {
+        StepPhase::Running { run: known, .. } | StepPhase::Baking { run: Some(known), .. } => known == run,
+        _ => false,
+    };
     let dispatched = state.releases.values().rev().find_map(|release| {
-        let stage = release.stage(environment).filter(|stage| stage.runs.contains(run))?;
+        let ours = |stage: &&Stage| stage.runs.contains(run) || stage.rollout().is_some_and(of_step);
+        let stage = release.stage(environment).filter(ours)?;
         Some((release, stage))
     });
     if let Some((release, stage)) = dispatched {
