@@ -32,7 +32,7 @@ struct Arguments {
 }
 
 /// Every weakness that can be built in.
-const SABOTAGES: [Sabotage; 14] = [
+const SABOTAGES: [Sabotage; 15] = [
     Sabotage::NoProbe,
     Sabotage::NoSettle,
     Sabotage::NoMark,
@@ -45,6 +45,7 @@ const SABOTAGES: [Sabotage; 14] = [
     Sabotage::NoExpiry,
     Sabotage::VerifyPasses,
     Sabotage::RevertIgnored,
+    Sabotage::NeverBehind,
     Sabotage::ReportUnchecked,
     Sabotage::SelfReview,
 ];

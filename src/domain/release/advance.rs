@@ -98,11 +98,12 @@ pub fn become_candidate(
     now: Timestamp,
     said: &mut Said,
 ) {
-    // Somebody may have brought a newer release here meanwhile; going back is for rollbacks only.
-    let place = |release: &Release| content::delivery_of(state, release).unwrap_or(release.number);
-    let live = state.live(name).map(|live| state.releases.get(&live.release).map_or(live.release, place));
+    // Somebody may have brought a newer release here meanwhile; going back is for rollbacks only. A commit of no delivery
+    // has no place among them: it is compared before this one starts.
+    let place = |release: &Release| content::delivery_of(state, release);
+    let live = state.live(name).and_then(|live| state.releases.get(&live.release).map_or(Some(live.release), place));
     let newer = live.filter(|live| *live > number);
-    let rolling = state.rolling(name).filter(|(r, _)| !r.is_rollback()).map(|(r, _)| place(r));
+    let rolling = state.rolling(name).filter(|(r, _)| !r.is_rollback()).and_then(|(r, _)| place(r));
     let newer = newer.or(rolling.filter(|r| *r > number));
     let delivery = state.releases.get(&number).is_some_and(|r| matches!(r.purpose, Purpose::Delivery));
     if let (Some(by), true) = (newer, delivery) {
@@ -232,6 +233,7 @@ fn supersede(
                     checks: None,
                     irreversible: None,
                     target: None,
+                    contained: None,
                     artifact: None,
                 });
             }
@@ -354,10 +356,13 @@ fn give_way(state: &mut PipelineState, name: &EnvironmentName, now: Timestamp, s
     let mended = paused
         && content::taken_back(state, rolling, name).is_some()
         && content::taken_back(state, newer, name).is_none();
+    // Where deliveries end, a commit of no delivery may be the newer of the two: that is compared once it is live.
+    let ends_here = newer.stages.last().is_some_and(|last| last.policy.name == *name);
+    let place = content::delivery_of(state, rolling).or((!ends_here).then_some(rolling.number));
     let aborts = matches!(newer.purpose, Purpose::Delivery)
-        && newer.number > rolling.number
+        && place.is_some_and(|place| newer.number > place)
         && stage.policy.supersede == Supersede::Abort;
-    if !(mended || aborts) {
+    if !(mended || aborts) || content::comes_after(state, newer, stage) != Some(true) {
         return;
     }
     let judged = conditions(state, newer, stage, now);
@@ -382,6 +387,14 @@ fn start_next(state: &mut PipelineState, name: &EnvironmentName, now: Timestamp,
             continue;
         };
         if !matches!(stage.phase, StagePhase::Waiting { .. }) {
+            continue;
+        }
+        // What is being taken back is no reason: whoever takes its place would have to bring this one as well.
+        let stays = state.rolling(name).or(state.candidate(name)).is_none_or(|(r, _)| !r.is_rollback());
+        if let (Some(false), Some(by), true) =
+            (content::comes_after(state, release, stage), state.live(name).map(|live| live.release), stays)
+        {
+            supersede(state, number, name, by, now, said);
             continue;
         }
         let judged = conditions(state, release, stage, now);

@@ -44,6 +44,31 @@ pub fn delivery_of(state: &PipelineState, release: &Release) -> Option<ReleaseNu
     state.releases.values().rev().find(same).map(|delivery| delivery.number)
 }
 
+/// What runs where a delivery ends: over that it never goes back.
+fn under<'a>(state: &'a PipelineState, release: &Release, environment: &EnvironmentName) -> Option<&'a Live> {
+    let ends_here = release.stages.last().is_some_and(|stage| stage.policy.name == *environment);
+    state.live(environment).filter(|_| ends_here && matches!(release.purpose, Purpose::Delivery))
+}
+
+/// The same when it is a commit of no delivery: somebody brought it there, and the numbers of releases do not tell which
+/// of the two came first.
+pub fn stray<'a>(state: &'a PipelineState, release: &Release, environment: &EnvironmentName) -> Option<&'a Live> {
+    let live = under(state, release, environment)?;
+    let known = state.releases.get(&live.release)?;
+    delivery_of(state, known).is_none().then_some(live)
+}
+
+/// Whether a release would bring anything over what runs; `None`: GitHub was not asked yet, or did not say.
+pub fn comes_after(state: &PipelineState, release: &Release, stage: &Stage) -> Option<bool> {
+    let Some(live) = under(state, release, &stage.policy.name) else { return Some(true) };
+    let place = state.releases.get(&live.release).map_or(Some(live.release), |known| delivery_of(state, known));
+    if let Some(place) = place {
+        return Some(place <= release.number);
+    }
+    let known = stage.known.as_ref().filter(|known| known.target.as_ref() == Some(&live.sha))?;
+    known.contained.map(|contained| !contained)
+}
+
 /// The risk of everything that a release would bring, with its band; `None`: of a part of it nobody knows.
 pub fn risk(state: &PipelineState, release: &Release, environment: &EnvironmentName) -> Option<(f64, Band)> {
     // A commit that somebody named brings what no pull request tells of.

@@ -127,6 +127,11 @@ fn order(state: &PipelineState, release: &Release, stage: &Stage) -> Condition {
         };
         return Condition::unmet(gate, format!("It waits behind release {}{because}.", first.number));
     }
+    if let (StagePhase::Waiting { .. }, Some(live), None) =
+        (&stage.phase, content::stray(state, release, name), content::comes_after(state, release, stage))
+    {
+        return uncompared(release, stage, live);
+    }
     match &stage.phase {
         StagePhase::Ahead => Condition::unmet(gate, "The environment before it comes first."),
         StagePhase::Waiting { .. }
@@ -137,6 +142,22 @@ fn order(state: &PipelineState, release: &Release, stage: &Stage) -> Condition {
         | StagePhase::Superseded { .. }
         | StagePhase::NotReached => Condition::met(gate, "It is this release's turn."),
     }
+}
+
+/// What a commit of no delivery runs over, or under, is not known yet.
+fn uncompared(release: &Release, stage: &Stage, live: &Live) -> Condition {
+    let (gate, name) = (GateName::Order, &stage.policy.name);
+    let (runs, ours) = (code(live.sha.short()), code(release.sha.short()));
+    let brought = format!("{runs}, which release {} brought to {}", live.release, code(name.as_str()));
+    let asked = stage.known.as_ref().is_some_and(|known| known.target.as_ref() == Some(&live.sha));
+    if !asked {
+        return Condition::unmet(gate, format!("GitHub is asked whether {brought}, contains {ours}."));
+    }
+    let next = code(&format!("/plimsoll deploy {} to {name}", release.sha));
+    let says = format!(
+        "GitHub does not say whether {brought}, contains {ours}. It is asked every 10 minutes; {next} does not wait for that."
+    );
+    Condition::unmet(gate, says).by(next, WRITERS)
 }
 
 fn reverted(state: &PipelineState, release: &Release, stage: &Stage) -> Condition {

@@ -306,6 +306,9 @@ pub struct Known {
     /// The commit of that target, as it was live then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Sha>,
+    /// Whether that commit contains the release's own; `None`: nobody needed to know, or GitHub did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contained: Option<bool>,
 }
 
 /// Where a release stands in one environment.

@@ -4,8 +4,8 @@ use super::tests::*;
 use super::*;
 use crate::domain::chatops::Verb;
 use crate::domain::event::{Event, Reverted};
-use crate::domain::facts::{Fact, Need, PullSnapshot, RunStatus};
-use crate::domain::policy::{Band, OnFailure, Portion, Supersede, Window};
+use crate::domain::facts::{Absence, Fact, Need, PullSnapshot, RunStatus};
+use crate::domain::policy::{Band, GateName, OnFailure, Portion, Supersede, Window};
 
 fn release(stage: &Stage1, number: u64) -> &Release {
     &stage.state.releases[&ReleaseNumber(number)]
@@ -325,6 +325,149 @@ fn a_delivery_gives_way_only_to_what_is_newer_than_itself() {
     }
 }
 
+/// The condition of release 1 in production that is about its turn.
+fn turn_of_first(stage: &Stage1) -> String {
+    let known = release(stage, 1).stage(&production()).expect("a stage");
+    known.conditions.iter().find(|c| c.gate == GateName::Order).map(|c| c.says.clone()).unwrap_or_default()
+}
+
+#[test]
+fn a_commit_of_no_delivery_is_compared_before_a_delivery_goes_over_it() {
+    for (commit, contains) in [(9, true), (6, false)] {
+        let (mut stage, run) = overtaken(commit, Some(RunStatus::Succeeded));
+        assert_eq!(stage.live("production"), Some(3));
+        stage.play(Event::RunChanged { run });
+        assert!(matches!(phase(&stage, 1, "production"), StagePhase::Waiting { .. }), "not before it was compared");
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(turn_of_first(&stage), @"GitHub is asked whether `0000000`, which release 3 brought to `production`, contains `0000000`.");
+        }
+        stage.wait(Span::seconds(2));
+        let standing = phase(&stage, 1, "production");
+        match contains {
+            true => assert_eq!(standing, StagePhase::Superseded { by: ReleaseNumber(3) }),
+            false => assert!(matches!(standing, StagePhase::Rolling(_)), "{standing:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_waits_is_compared_when_a_commit_of_no_delivery_went_live() {
+    let mut stage = unasked(|production| production.supersede = Supersede::Abort);
+    stage.merge(7, "ada").obey().obey();
+    let staged = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
+    deploy(&mut stage, 9, "production");
+    stage.obey().obey();
+    let mended = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
+    stage.play(Event::RunChanged { run: staged });
+    assert_eq!(
+        stage.state.rolling(&production()).map(|(release, _)| release.number.0),
+        Some(2),
+        "it may be the newer one: nothing stops it"
+    );
+    stage.play(Event::RunChanged { run: mended }).wait(Span::seconds(2));
+    assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(2) });
+    assert_eq!(stage.live("production"), Some(2));
+}
+
+#[test]
+fn where_github_does_not_compare_a_delivery_waits_and_says_how_to_go_on() {
+    let between = Need::Comparison { base: sha(9).to_string(), head: sha(7).to_string() };
+    let (mut stage, run) = overtaken(9, Some(RunStatus::Succeeded));
+    let refused = Absence::Refused { message: "Resource not accessible by integration".into() };
+    stage.facts.insert(between.clone(), Fact::Absent(refused));
+    stage.play(Event::RunChanged { run }).wait(Span::minutes(9));
+    assert!(matches!(phase(&stage, 1, "production"), StagePhase::Waiting { .. }));
+    insta::assert_snapshot!(turn_of_first(&stage), @"GitHub does not say whether `0000000`, which release 3 brought to `production`, contains `0000000`. It is asked every 10 minutes; `/plimsoll deploy 0000000000000000000000000000000000000007 to production` does not wait for that.");
+    let between = stage.facts.iter().filter(|(need, _)| **need != between).map(|(n, f)| (n.clone(), f.clone()));
+    stage.facts = between.collect();
+    stage.wait(Span::minutes(2));
+    assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(3) });
+}
+
+#[test]
+fn what_was_compared_once_stays_known_when_github_does_not_say_it_again() {
+    let (mut stage, run) = overtaken(6, Some(RunStatus::Succeeded));
+    for release in stage.state.releases.values_mut() {
+        release.plan.pipeline.rollback.artifact = Some("web-{sha}".into());
+    }
+    stage.command("ada", hold());
+    stage.play(Event::RunChanged { run }).wait(Span::seconds(2));
+    assert_eq!(turn_of_first(&stage), "It is this release's turn.");
+    let between = Need::Comparison { base: sha(6).to_string(), head: sha(7).to_string() };
+    stage.facts.insert(between, Fact::Absent(Absence::Refused { message: "not now".into() }));
+    let looked = release(&stage, 1).stages[1].known.as_ref().expect("a look").at;
+    stage.wait(Span::minutes(15));
+    assert!(release(&stage, 1).stages[1].known.as_ref().expect("a look").at > looked);
+    assert_eq!(turn_of_first(&stage), "It is this release's turn.");
+}
+
+#[test]
+fn a_commit_whose_merge_is_heard_of_late_is_newer_than_what_waited() {
+    let between = Need::Comparison { base: sha(9).to_string(), head: sha(7).to_string() };
+    let (mut stage, run) = overtaken(9, Some(RunStatus::Succeeded));
+    stage.facts.insert(between, Fact::Absent(Absence::Refused { message: "not now".into() }));
+    stage.play(Event::RunChanged { run }).wait(Span::minutes(1));
+    assert!(matches!(phase(&stage, 1, "production"), StagePhase::Waiting { .. }));
+    stage.merge(9, "ada");
+    assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(3) });
+}
+
+#[test]
+fn what_is_being_taken_back_takes_nobodys_place() {
+    let mut stage = unasked(|_| {});
+    through(&mut stage, 6);
+    stage.merge(7, "ada").obey().obey();
+    let staged = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
+    deploy(&mut stage, 9, "production");
+    stage.obey().obey().end(RunStatus::Succeeded);
+    assert_eq!(stage.live("production"), Some(3));
+    stage.rollback("ada");
+    stage.play(Event::RunChanged { run: staged }).wait(Span::seconds(5));
+    assert!(matches!(phase(&stage, 2, "production"), StagePhase::Waiting { .. }), "nobody else would bring it");
+}
+
+#[test]
+fn whoever_tries_a_release_again_does_not_approve_it_after_something_else_went_live() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "mallory").obey().obey().end(RunStatus::Failed);
+    stage.command("grace", Verb::Retry { environment: Some(EnvironmentName::new("staging")), service: None });
+    stage.obey().obey();
+    let staged = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
+    deploy(&mut stage, 6, "production");
+    stage.state.stage_mut(ReleaseNumber(3), &production()).expect("a stage").overrides.extend([GateName::Approval]);
+    stage.play(Event::Look { because: "it was overridden".into() });
+    stage.obey().obey().end(RunStatus::Succeeded);
+    assert_eq!(stage.live("production"), Some(3));
+    stage.play(Event::RunChanged { run: staged }).wait(Span::seconds(5));
+    let refused = stage.approve("grace");
+    assert!(refused.contains("asked for release 2"), "{refused}");
+}
+
+#[test]
+fn a_delivery_that_came_over_it_did_not_roll_back_what_somebody_brought() {
+    let (mut stage, run) = overtaken(6, Some(RunStatus::Succeeded));
+    stage.play(Event::RunChanged { run }).wait(Span::seconds(2));
+    stage.obey().obey().end(RunStatus::Succeeded);
+    assert_eq!(stage.live("production"), Some(1));
+    let status = stage.status();
+    assert!(!status.contains("rolled back"), "{status}");
+    let brief = crate::domain::view::release::brief(&stage.state, release(&stage, 3));
+    assert!(brief.stages[0].text.contains("was live, until release 1"), "{:?}", brief.stages);
+}
+
+#[test]
+fn on_its_way_a_delivery_goes_over_what_somebody_brought_there() {
+    let mut stage = unasked(|_| {});
+    stage.plan.pipeline.environments.insert(0, environment("test", None));
+    stage.merge(7, "ada").obey().obey();
+    let tested = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
+    deploy(&mut stage, 9, "staging");
+    stage.obey().obey().end(RunStatus::Succeeded);
+    assert_eq!(stage.live("staging"), Some(2));
+    stage.play(Event::RunChanged { run: tested });
+    assert!(matches!(phase(&stage, 1, "staging"), StagePhase::Rolling(_)), "or nobody would bring it to production");
+}
+
 #[test]
 fn a_delivery_takes_no_rollbacks_place() {
     let mut stage = unasked(|_| {});
@@ -372,7 +515,8 @@ fn what_was_known_of_a_way_back_is_forgotten_when_something_else_is_live() {
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
     let run = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
     stage.merge(8, "ada").run(RunStatus::Succeeded);
-    let known = Known { at: stage.now, checks: None, artifact: Some(true), irreversible: None, target: None };
+    let known =
+        Known { at: stage.now, checks: None, artifact: Some(true), irreversible: None, target: None, contained: None };
     stage.state.stage_mut(ReleaseNumber(2), &production()).expect("a stage").known = Some(known);
     stage.play(Event::RunChanged { run });
     assert_eq!(stage.live("production"), Some(1));

@@ -167,9 +167,14 @@ fn since(release: &Release, sha: &Sha) -> Need {
 /// Whether what is compared lies in what it is compared with.
 fn is_contained(need: &Need, facts: &Facts) -> bool {
     match facts.get(need) {
-        Some(Fact::Comparison(found)) => matches!(found.standing, Standing::Behind | Standing::Identical),
+        Some(Fact::Comparison(found)) => is_within(found.standing),
         Some(_) | None => false,
     }
+}
+
+/// Whether the head of a comparison lies in its base.
+fn is_within(head: Standing) -> bool {
+    matches!(head, Standing::Behind | Standing::Identical)
 }
 
 /// The releases before the newest that may bring a merge of which nobody told: under way, or live somewhere. Oldest
@@ -351,7 +356,7 @@ fn may_go_back(state: &PipelineState, release: &Release, verb: &Verb) -> bool {
 pub fn unknown(state: &PipelineState, now: Timestamp) -> impl Iterator<Item = (&Release, &Stage)> {
     state.releases.values().filter(|release| !release.is_rollback()).flat_map(move |release| {
         let wants = move |stage: &&Stage| match &stage.phase {
-            StagePhase::Waiting { .. } => stage.policy.approval.is_some() || asks_of_target(release),
+            StagePhase::Waiting { .. } => stage.policy.approval.is_some() || asks_of_live(state, release, stage),
             StagePhase::Rolling(_) => asks_of_target(release),
             StagePhase::Ahead
             | StagePhase::Succeeded { .. }
@@ -370,11 +375,12 @@ fn look_again_at(state: &PipelineState, release: &Release, stage: &Stage) -> Opt
     let live = state.live(&stage.policy.name).map(|live| &live.sha);
     let known = match &stage.known {
         // What was looked up for another target says nothing of this one.
-        Some(known) if !asks_of_target(release) || known.target.as_ref() == live => known,
+        Some(known) if !asks_of_live(state, release, stage) || known.target.as_ref() == live => known,
         Some(_) | None => return Some(Timestamp(0)),
     };
     let pending = |checks: &Vec<CheckState>| checks.iter().any(|check| check.standing == CheckStanding::Pending);
-    let changes = needs_artifact(release) || known.checks.as_ref().is_some_and(pending);
+    let unplaced = is_over_stray(state, release, stage) && known.contained.is_none();
+    let changes = unplaced || needs_artifact(release) || known.checks.as_ref().is_some_and(pending);
     changes.then(|| known.at.plus(LOOK_AGAIN_AFTER))
 }
 
@@ -392,26 +398,37 @@ fn asks_of_target(release: &Release) -> bool {
     needs_artifact(release) || !release.plan.pipeline.irreversible.is_empty()
 }
 
+/// Whether a release waits to be compared with a commit that somebody brought to its environment.
+fn is_over_stray(state: &PipelineState, release: &Release, stage: &Stage) -> bool {
+    matches!(stage.phase, StagePhase::Waiting { .. }) && content::stray(state, release, &stage.policy.name).is_some()
+}
+
+/// Whether something must be known of what runs in an environment, to go over it or back to it.
+fn asks_of_live(state: &PipelineState, release: &Release, stage: &Stage) -> bool {
+    asks_of_target(release) || is_over_stray(state, release, stage)
+}
+
 /// The artifact that the target of a stage's rollback needs.
 fn target_artifact(state: &PipelineState, release: &Release, stage: &Stage) -> Option<Need> {
     let live = state.live(&stage.policy.name)?;
     artifact_name(&release.plan, &state.service, &live.sha).map(|name| Need::Artifact { name })
 }
 
-/// What changes between the target of a stage's rollback and its release: also what no pull request told of.
-fn from_target(state: &PipelineState, release: &Release, stage: &Stage) -> Option<Need> {
+/// What changes between what is live, the target of a stage's rollback, and its release: also what no pull request told
+/// of.
+fn from_live(state: &PipelineState, release: &Release, stage: &Stage) -> Option<Need> {
     let live = state.live(&stage.policy.name)?;
     let named = !release.plan.pipeline.irreversible.is_empty();
-    named.then(|| Need::Comparison { base: live.sha.to_string(), head: release.sha.to_string() })
+    (named || is_over_stray(state, release, stage))
+        .then(|| Need::Comparison { base: live.sha.to_string(), head: release.sha.to_string() })
 }
 
 fn card_needs(state: &PipelineState, now: Timestamp) -> Vec<Need> {
     unknown(state, now)
         .flat_map(|(release, stage)| {
             let checks = stage.policy.approval.as_ref().map(|_| Need::Checks { sha: release.sha.clone() });
-            let of_target =
-                target_artifact(state, release, stage).into_iter().chain(from_target(state, release, stage));
-            checks.into_iter().chain(of_target)
+            let of_live = target_artifact(state, release, stage).into_iter().chain(from_live(state, release, stage));
+            checks.into_iter().chain(of_live)
         })
         .collect()
 }
@@ -428,8 +445,9 @@ fn look(state: &mut PipelineState, facts: &Facts, now: Timestamp, said: &mut Sai
                 Some(Fact::Artifact(there)) => Some(*there),
                 Some(_) | None => None,
             };
-            let irreversible = match from_target(state, release, stage).and_then(|need| facts.get(&need)) {
-                Some(Fact::Comparison(found)) => {
+            let between = from_live(state, release, stage).and_then(|need| facts.get(&need));
+            let irreversible = match between {
+                Some(Fact::Comparison(found)) if !release.plan.pipeline.irreversible.is_empty() => {
                     let paths = irreversible_paths(&release.plan.pipeline, &found.files, &release.plan.paths);
                     // Of a list that was cut only what it shows is known.
                     (!paths.is_empty() || !found.files.cut).then_some(paths)
@@ -437,8 +455,14 @@ fn look(state: &mut PipelineState, facts: &Facts, now: Timestamp, said: &mut Sai
                 Some(_) | None => None,
             };
             let live = state.live(&stage.policy.name).map(|live| live.sha.clone());
-            let target = live.filter(|_| asks_of_target(release));
-            let known = Known { at: now, checks, artifact, irreversible, target };
+            let target = live.filter(|_| asks_of_live(state, release, stage));
+            let contained = match between {
+                Some(Fact::Comparison(found)) => Some(is_within(found.standing)),
+                // What was said of two commits stays true.
+                Some(_) | None => stage.known.as_ref().filter(|k| k.target == target).and_then(|k| k.contained),
+            };
+            let contained = contained.filter(|_| is_over_stray(state, release, stage));
+            let known = Known { at: now, checks, artifact, irreversible, target, contained };
             (release.number, stage.policy.name.clone(), known)
         })
         .collect();

@@ -123,8 +123,12 @@ fn succeeded(state: &PipelineState, release: &Release, name: &EnvironmentName) -
         Purpose::Rollback { to, .. } => *to,
         Purpose::Delivery | Purpose::Requested { .. } => release.number,
     };
+    let good = state.environment(name).map(|environment| environment.good.as_slice()).unwrap_or_default();
     if live.release == brought {
         (StageStanding::Live, "is live".to_owned())
+    } else if live.release < brought && good.iter().any(|good| good.release == brought) {
+        // A delivery came over what somebody asked for meanwhile.
+        (StageStanding::Superseded, format!("was live, until release {}", live.release))
     } else if live.release < brought {
         (StageStanding::Failed, format!("was live, rolled back to release {}", live.release))
     } else {

@@ -10,7 +10,7 @@ use super::replay::Replay;
 use super::sabotage;
 use super::scene::{Sabotage, Scene, Shared};
 use plimsoll::domain::effect::{Effect, Work};
-use plimsoll::domain::facts::{Fact, Need};
+use plimsoll::domain::facts::{Comparison, Fact, Need, Standing};
 use plimsoll::domain::ids::*;
 use plimsoll::domain::reading::{Question, Reading};
 use plimsoll::engine::ports::*;
@@ -135,6 +135,12 @@ impl GitHub for Hands {
             match (scene.sabotage, need) {
                 (Some(Sabotage::AnybodyApproves), Need::TeamMember { .. }) => Fact::TeamMember(true),
                 (Some(Sabotage::NoSweep), Need::RecentPulls { .. }) => Fact::RecentPulls(Vec::new()),
+                (Some(Sabotage::NeverBehind), Need::Comparison { .. }) => match answer(&scene, need) {
+                    Fact::Comparison(found) if found.standing == Standing::Behind => {
+                        Fact::Comparison(Comparison { standing: Standing::Diverged, ..found })
+                    }
+                    other => other,
+                },
                 (_, _) => answer(&scene, need),
             }
         };

@@ -147,6 +147,11 @@ mod tests {
     }
 
     #[test]
+    fn commits_that_are_called_a_part_of_none_are_noticed() {
+        noticed(Sabotage::NeverBehind, false, invariants::NOT_BACKWARDS);
+    }
+
+    #[test]
     fn reports_of_anybody_are_noticed() {
         noticed(Sabotage::ReportUnchecked, true, invariants::REPORTS_MATCH);
     }

@@ -322,11 +322,13 @@ fn answer_what_is(scene: &mut Scene, some: u64) {
     }
     let (what, name, gate) = scene.chance.pick(&fitting).clone();
     let line = match (what, gate) {
-        ("waits", GateName::Approval) => scene.chance.pick(&["approve", "approve", "approve", "override approval"]),
+        ("waits", GateName::Approval) => {
+            scene.chance.pick(&["approve", "approve", "approve", "approve", "override approval", "hotfix", "hotfix"])
+        }
         ("waits", GateName::Lock) => scene.chance.pick(&["unlock", "override lock"]),
         ("waits", GateName::Hold) => scene.chance.pick(&["resume", "retry", "override hold"]),
         ("waits", GateName::Freeze) => scene.chance.pick(&["unfreeze", "override freeze"]),
-        ("waits", GateName::Window) => scene.chance.pick(&["override window", "deploy main to"]),
+        ("waits", GateName::Window) => scene.chance.pick(&["override window", "deploy main to", "hotfix"]),
         ("waits", _) => scene.chance.pick(&["cancel", "why", "rollback"]),
         ("runs", _) => {
             scene.chance.pick(&["lock", "hold", "freeze", "cancel", "rollback", "report", "resume", "resume"])
@@ -337,12 +339,24 @@ fn answer_what_is(scene: &mut Scene, some: u64) {
     let ends = match *line {
         "report" => return direct::forge(scene),
         "revert" => return revert(scene),
+        "hotfix" => return hotfix(scene, some, by),
         "lock" | "hold" | "freeze" => format!(" --for {}m", scene.chance.between(1, 6)),
         line if line.starts_with("override") => " --reason \"customers wait\"".to_owned(),
         _ => String::new(),
     };
     let place = if *line == "deploy main to" { "production".to_owned() } else { name.to_string() };
     say(scene, some, by, &format!("/plimsoll {line} {place}{ends}"));
+}
+
+/// Somebody pushes a fix to the default branch, past every pull request, and takes it to production by hand.
+fn hotfix(scene: &mut Scene, number: u64, by: &str) {
+    let now = scene.now;
+    let path = *scene.chance.pick(&["services/api/main.rs", "web/index.html"]);
+    let _ = scene.model.push_commit("main", &file(path, &format!("// {now}\n")), "fix: at once", by, now);
+    scene.tell(|| format!("{by} pushes {path} to main"));
+    let passes = "/plimsoll override approval production --reason \"customers wait\"";
+    let also = if scene.chance.one_in(4) { String::new() } else { format!("\n{passes}") };
+    say(scene, number, by, &format!("/plimsoll deploy main to production{also}"));
 }
 
 /// Every other time one of those who may approve.

@@ -144,6 +144,8 @@ pub enum Sabotage {
     VerifyPasses,
     /// What was reverted is forgotten.
     RevertIgnored,
+    /// GitHub calls no commit a part of another.
+    NeverBehind,
     /// Whose run reports is not looked at.
     ReportUnchecked,
     /// Whoever overrides a gate reviews it as well.

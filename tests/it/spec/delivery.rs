@@ -80,6 +80,41 @@ async fn a_rollback_by_command_dispatches_the_release_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_fix_that_somebody_took_to_production_is_not_taken_back_by_a_merge_that_waited() {
+    let mut town = Town::open().await;
+    let number = town.opened().await;
+    let waiting = town.merged(number).await;
+    let files = [("services/api/src/fix.rs", "// at once\n")];
+    let fix = town.github.push_commit("main", &files, "fix(api): at once", "barbara").unwrap();
+    town.quiet().await;
+    let answer = town.command(number, "barbara", "/plimsoll deploy main to production --service api").await;
+    assert!(answer.contains("Waits for approval"), "{answer}");
+    // Nobody approves a commit of which GitHub may not show yet who merged it.
+    town.later(Duration::from_secs(150)).await;
+    let answer = town.command(number, "grace", "/plimsoll approve production").await;
+    assert!(answer.contains("approved release 2"), "{answer}");
+    town.quiet().await;
+    assert_eq!(town.succeeded("production"), [fix.as_str()]);
+    town.card_says(&waiting, "Superseded by release 2").await;
+    let answer = town.command(number, "grace", "/plimsoll approve production").await;
+    assert!(answer.contains("No release waits for `production`"), "{answer}");
+    town.quiet().await;
+    assert_eq!(town.succeeded("production"), [fix]);
+
+    let next = town.change("after", "ada").await;
+    let sha = town.merged(next).await;
+    let answer = town.command(next, "grace", "/plimsoll approve production").await;
+    assert!(answer.contains("approved release 3"), "{answer}");
+    town.until("what comes after it goes over it", |_| {
+        (town.succeeded("production").last() == Some(&sha)).then_some(())
+    })
+    .await;
+    town.quiet().await;
+    town.looked_at_writes = true;
+    town.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dispatch_that_names_no_run_is_found_by_its_key() {
     let manners = plimsoll::sandbox::model::Manners { dispatch_never_tells_run: true, ..Default::default() };
     let mut town = Town::open_with(SandboxOptions { manners, ..Default::default() }).await;

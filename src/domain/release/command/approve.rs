@@ -152,9 +152,11 @@ fn four_eyes(
         .map_err(|why| format!("It cannot be told who is behind release {}: {why}.", release.number))?;
     let by = mention(&command.by);
     let rule = format!("{shown} needs somebody with no hand in the release");
-    let between = state.releases.values().filter(|r| r.number <= release.number);
     let live = state.live(environment).map_or(ReleaseNumber(0), |live| live.release);
-    let asked = between.filter(|r| r.number > live).find(|r| r.is_asked_by(&command.by) && !r.is_rollback());
+    // What somebody brought there may have the higher number.
+    let between = |r: &&Release| (r.number > live && r.number <= release.number) || r.number == release.number;
+    let between = state.releases.values().filter(between);
+    let asked = between.into_iter().find(|r| r.is_asked_by(&command.by) && !r.is_rollback());
     if let Some(asked) = asked {
         return Err(format!("{by} asked for release {}; {rule}.", asked.number));
     }

@@ -41,7 +41,9 @@ pub(super) fn harm(state: &PipelineState, environment: &EnvironmentName, target:
 /// The changes between the target of a rollback and the release that runs, each once: all of them go.
 fn gone_by<'a>(state: &'a PipelineState, release: &'a Release, target: &Live) -> Vec<&'a Change> {
     let place = |release: &Release| content::delivery_of(state, release).unwrap_or(release.number);
-    let from = state.releases.get(&target.release).map_or(target.release, place);
+    // What is of no delivery may be any commit: then everything may go.
+    let from = state.releases.get(&target.release).map_or(Some(target.release), |r| content::delivery_of(state, r));
+    let from = from.unwrap_or(ReleaseNumber(0));
     let between = state.releases.values().filter(|r| r.number > from && r.number <= place(release));
     let mut seen = BTreeSet::new();
     let all = between.chain([release]).flat_map(|r| &r.changes);

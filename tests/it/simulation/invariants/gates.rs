@@ -230,7 +230,10 @@ fn is_approved(scene: &mut Scene, landing: &Landing, requirement: &Requirement, 
 /// Who asked for anything that a release brings, or had it tried again.
 fn askers(state: &PipelineState, landing: &Landing) -> Vec<String> {
     let live = state.live(&landing.environment).map_or(ReleaseNumber(0), |live| live.release);
-    let between = state.releases.values().filter(|release| release.number > live && release.number <= landing.release);
+    // What somebody brought there may have the higher number.
+    let between = state.releases.values().filter(|release| {
+        release.number == landing.release || (release.number > live && release.number < landing.release)
+    });
     let mut found = Vec::new();
     for release in between {
         if let Purpose::Requested { by, .. } = &release.purpose {

@@ -45,6 +45,7 @@ pub const BACK_TO_GOOD: &str = "rollback goes only to a release that was verifie
 pub const BACK_ONLY_SAFE: &str =
     "automation never goes back past what cannot be taken back, to what is gone, or to what is too old";
 pub const REVERTED_STAYS: &str = "what was reverted is never deployed again by automation";
+pub const NOT_BACKWARDS: &str = "a delivery never goes over what contains it: going back is for rollbacks only";
 pub const MAX_CHANGES: &str = "a release takes over no more pull requests than the policy lets it bring";
 pub const NO_REPLACING: &str =
     "a newer release replaces one mid-rollout only where the policy says so, when it could start";

@@ -6,9 +6,9 @@ use super::super::answers::{permission, seconds};
 use super::super::scene::{Landing, Scene};
 use super::super::{health, policy};
 use super::{
-    BACK_ONLY_SAFE, BACK_TO_GOOD, GOES_BACK, MAX_CHANGES, NO_REPLACING, NOTHING_SPECULATIVE, ONE_ACTIVE, ONLY_MERGED,
-    PEOPLE_END_HOLDS, REVERTED_STAYS, SKEW_MAX, STEPS_IN_ORDER, Turned, Word, brought, gates, is_same, may_bring,
-    means, reverts, rollout_of, same_stage, stages, taken_back, words,
+    BACK_ONLY_SAFE, BACK_TO_GOOD, GOES_BACK, MAX_CHANGES, NO_REPLACING, NOT_BACKWARDS, NOTHING_SPECULATIVE, ONE_ACTIVE,
+    ONLY_MERGED, PEOPLE_END_HOLDS, REVERTED_STAYS, SKEW_MAX, STEPS_IN_ORDER, Turned, Word, brought, gates, is_same,
+    may_bring, means, reverts, rollout_of, same_stage, stages, taken_back, words,
 };
 use plimsoll::domain::chatops::Verb;
 use plimsoll::domain::event::{Change, ReportState};
@@ -36,6 +36,7 @@ pub fn landed(scene: &mut Scene, landing: &Landing, state: &PipelineState, relea
     runs_alone(scene, landing, release, state);
     is_on_the_default_branch(scene, landing, release);
     goes_back_to_good(scene, landing, release);
+    goes_forward(scene, landing, release, state);
     comes_in_order(scene, landing, release, &stage.policy);
     undoes_nothing(scene, landing, release, state);
 }
@@ -196,6 +197,16 @@ fn goes_back_to_good(scene: &mut Scene, landing: &Landing, release: &Release) {
         .any(|other| other.release == *to && other.service == landing.service && other.sha == landing.sha);
     if !good || !same {
         scene.broke(BACK_TO_GOOD, format!("{landing:?} goes back to release {to}"));
+    }
+}
+
+/// Judged where deliveries end: before that, one goes over what somebody brought there by hand, on its way.
+fn goes_forward(scene: &mut Scene, landing: &Landing, release: &Release, state: &PipelineState) {
+    let ends_here = release.stages.last().is_some_and(|stage| stage.policy.name == landing.environment);
+    let starts = landing.step == Some(1) && matches!(release.purpose, Purpose::Delivery);
+    let Some(live) = state.live(&landing.environment).filter(|_| ends_here && starts) else { return };
+    if live.sha != release.sha && scene.model.history.is_ancestor(&landing.sha, live.sha.as_str()) {
+        scene.broke(NOT_BACKWARDS, format!("{landing:?} over {live:?}"));
     }
 }
 
