@@ -390,7 +390,7 @@ fn start_next(state: &mut PipelineState, name: &EnvironmentName, now: Timestamp,
             continue;
         }
         // What is being taken back is no reason: whoever takes its place would have to bring this one as well.
-        let stays = state.rolling(name).or(state.candidate(name)).is_none_or(|(r, _)| !r.is_rollback());
+        let stays = ![state.rolling(name), state.candidate(name)].iter().flatten().any(|(r, _)| r.is_rollback());
         if let (Some(false), Some(by), true) =
             (content::comes_after(state, release, stage), state.live(name).map(|live| live.release), stays)
         {

@@ -352,21 +352,21 @@ fn a_commit_of_no_delivery_is_compared_before_a_delivery_goes_over_it() {
 
 #[test]
 fn what_waits_is_compared_when_a_commit_of_no_delivery_went_live() {
-    let mut stage = unasked(|production| production.supersede = Supersede::Abort);
-    stage.merge(7, "ada").obey().obey();
-    let staged = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
-    deploy(&mut stage, 9, "production");
-    stage.obey().obey();
-    let mended = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
-    stage.play(Event::RunChanged { run: staged });
-    assert_eq!(
-        stage.state.rolling(&production()).map(|(release, _)| release.number.0),
-        Some(2),
-        "it may be the newer one: nothing stops it"
-    );
-    stage.play(Event::RunChanged { run: mended }).wait(Span::seconds(2));
-    assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(2) });
-    assert_eq!(stage.live("production"), Some(2));
+    for (commit, contains) in [(9, true), (6, false)] {
+        let mut stage = unasked(|production| production.supersede = Supersede::Abort);
+        deploy(&mut stage, commit, "production");
+        stage.obey().obey();
+        let mended = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
+        stage.merge(7, "ada").run(RunStatus::Succeeded);
+        let rolling = stage.state.rolling(&production()).map(|(release, _)| release.number.0);
+        assert_eq!(rolling, Some(1), "it may be the newer one: nothing stops it");
+        assert!(matches!(phase(&stage, 2, "production"), StagePhase::Waiting { .. }));
+        stage.play(Event::RunChanged { run: mended }).wait(Span::seconds(2));
+        match (contains, phase(&stage, 2, "production")) {
+            (true, standing) => assert_eq!(standing, StagePhase::Superseded { by: ReleaseNumber(1) }),
+            (false, standing) => assert!(matches!(standing, StagePhase::Rolling(_)), "{standing:?}"),
+        }
+    }
 }
 
 #[test]
@@ -444,15 +444,50 @@ fn whoever_tries_a_release_again_does_not_approve_it_after_something_else_went_l
 }
 
 #[test]
-fn a_delivery_that_came_over_it_did_not_roll_back_what_somebody_brought() {
-    let (mut stage, run) = overtaken(6, Some(RunStatus::Succeeded));
-    stage.play(Event::RunChanged { run }).wait(Span::seconds(2));
+fn whoever_tried_what_a_release_carries_does_not_approve_it_either() {
+    let mut stage = Stage1::new();
+    let staging = || Some(EnvironmentName::new("staging"));
+    stage.merge(7, "mallory").obey().obey().end(RunStatus::Failed);
+    stage.command("ada", Verb::Hold { environment: staging(), service: None, lasts: None, reason: None });
+    stage.command("grace", Verb::Retry { environment: staging(), service: None });
+    stage.merge(8, "mallory");
+    stage.command("ada", Verb::Resume { environment: staging(), service: None });
     stage.obey().obey().end(RunStatus::Succeeded);
-    assert_eq!(stage.live("production"), Some(1));
-    let status = stage.status();
-    assert!(!status.contains("rolled back"), "{status}");
-    let brief = crate::domain::view::release::brief(&stage.state, release(&stage, 3));
-    assert!(brief.stages[0].text.contains("was live, until release 1"), "{:?}", brief.stages);
+    let carries = stage.state.releases.values().find(|r| r.changes.len() == 2).expect("a release of both").number;
+    deploy(&mut stage, 6, "production");
+    let asked = ReleaseNumber(stage.state.last_number);
+    stage.state.stage_mut(asked, &production()).expect("a stage").overrides.extend([GateName::Approval]);
+    stage.play(Event::Look { because: "it was overridden".into() });
+    stage.obey().obey().end(RunStatus::Succeeded);
+    assert!(asked > carries && stage.live("production") == Some(asked.0));
+    stage.wait(Span::seconds(5));
+    let refused = stage.approve("grace");
+    assert!(refused.contains("asked for release 2"), "{refused}");
+}
+
+#[test]
+fn what_was_live_is_told_by_what_came_over_it() {
+    let text = |stage: &Stage1, number: u64| {
+        let brief = crate::domain::view::release::brief(&stage.state, release(stage, number));
+        brief.stages.into_iter().find(|stage| stage.environment == production()).expect("a stage").text
+    };
+    let mut stage = unasked(|_| {});
+    stage.merge(7, "ada").obey().obey();
+    let staged = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
+    deploy(&mut stage, 6, "production");
+    stage.obey().obey().end(RunStatus::Succeeded);
+    stage.play(Event::RunChanged { run: staged }).wait(Span::seconds(2));
+    stage.obey().obey().end(RunStatus::Succeeded);
+    assert_eq!((text(&stage, 1).as_str(), text(&stage, 2).as_str()), ("is live", "was live, until release 1"));
+    stage.rollback("ada");
+    stage.obey().obey().end(RunStatus::Succeeded);
+    assert_eq!((text(&stage, 1).as_str(), text(&stage, 2).as_str()), ("was live, rolled back to release 2", "is live"));
+    // A merge after both contains the first; of the other nobody can tell.
+    stage.resume("ada");
+    stage.merge(9, "ada").run(RunStatus::Succeeded).wait(Span::seconds(2));
+    stage.obey().obey().end(RunStatus::Succeeded);
+    assert_eq!((text(&stage, 1).as_str(), text(&stage, 4).as_str()), ("is live as part of release 4", "is live"));
+    assert_eq!(text(&stage, 2), "was live, until release 4");
 }
 
 #[test]

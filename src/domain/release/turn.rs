@@ -435,7 +435,10 @@ fn card_needs(state: &PipelineState, now: Timestamp) -> Vec<Need> {
 
 fn look(state: &mut PipelineState, facts: &Facts, now: Timestamp, said: &mut Said) {
     rollout::verified(state, facts, now, said);
+    // What became known in this very turn is asked about in the next.
+    let asked = |(release, stage): &(&Release, &Stage)| from_live(state, release, stage).is_none_or(|n| facts.has(&n));
     let wanted: Vec<(ReleaseNumber, EnvironmentName, Known)> = unknown(state, now)
+        .filter(asked)
         .map(|(release, stage)| {
             let checks = match facts.checks(&release.sha) {
                 Some(Ok(checks)) => Some(checks.clone()),

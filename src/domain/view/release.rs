@@ -21,7 +21,7 @@ fn stage_brief(state: &PipelineState, release: &Release, stage: &Stage) -> Stage
         StagePhase::Ahead => (StageStanding::Ahead, "comes after the environment before it".to_owned()),
         StagePhase::Waiting { .. } => waiting(stage),
         StagePhase::Rolling(rollout) => rolling_stage(state, release, stage, rollout),
-        StagePhase::Succeeded { .. } => succeeded(state, release, name),
+        StagePhase::Succeeded { at } => succeeded(state, release, name, *at),
         StagePhase::Failed { why, .. } => {
             (StageStanding::Failed, format!("failed: {}{}", text(why), way_back(state, release, name)))
         }
@@ -117,23 +117,36 @@ pub fn rolling(state: &PipelineState, release: &Release, stage: &Stage, rollout:
     }
 }
 
-fn succeeded(state: &PipelineState, release: &Release, name: &EnvironmentName) -> (StageStanding, String) {
+fn succeeded(
+    state: &PipelineState,
+    release: &Release,
+    name: &EnvironmentName,
+    at: Timestamp,
+) -> (StageStanding, String) {
     let Some(live) = state.live(name) else { return (StageStanding::Live, "is live".to_owned()) };
     let brought = match &release.purpose {
         Purpose::Rollback { to, .. } => *to,
         Purpose::Delivery | Purpose::Requested { .. } => release.number,
     };
-    let good = state.environment(name).map(|environment| environment.good.as_slice()).unwrap_or_default();
     if live.release == brought {
-        (StageStanding::Live, "is live".to_owned())
-    } else if live.release < brought && good.iter().any(|good| good.release == brought) {
-        // A delivery came over what somebody asked for meanwhile.
-        (StageStanding::Superseded, format!("was live, until release {}", live.release))
-    } else if live.release < brought {
-        (StageStanding::Failed, format!("was live, rolled back to release {}", live.release))
-    } else {
-        (StageStanding::Live, format!("is live as part of release {}", live.release))
+        return (StageStanding::Live, "is live".to_owned());
     }
+    // The numbers tell only of releases of merges which of two contains the other.
+    let place = |number: ReleaseNumber| {
+        state.releases.get(&number).map_or(Some(number), |known| content::delivery_of(state, known))
+    };
+    if let (Some(runs), Some(ours)) = (place(live.release), place(brought))
+        && runs >= ours
+    {
+        return (StageStanding::Live, format!("is live as part of release {}", live.release));
+    }
+    // What was gone back from is no good place any more; what is too long ago is forgotten.
+    let good = state.environment(name).map(|environment| environment.good.as_slice()).unwrap_or_default();
+    let is_known = good.first().is_some_and(|oldest| oldest.at <= at);
+    if is_known && !good.iter().any(|good| good.release == brought) {
+        return (StageStanding::Failed, format!("was live, rolled back to release {}", live.release));
+    }
+    (StageStanding::Superseded, format!("was live, until release {}", live.release))
 }
 
 /// The sign of a standing.

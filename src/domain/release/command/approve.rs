@@ -152,11 +152,13 @@ fn four_eyes(
         .map_err(|why| format!("It cannot be told who is behind release {}: {why}.", release.number))?;
     let by = mention(&command.by);
     let rule = format!("{shown} needs somebody with no hand in the release");
-    let live = state.live(environment).map_or(ReleaseNumber(0), |live| live.release);
-    // What somebody brought there may have the higher number.
-    let between = |r: &&Release| (r.number > live && r.number <= release.number) || r.number == release.number;
-    let between = state.releases.values().filter(between);
-    let asked = between.into_iter().find(|r| r.is_asked_by(&command.by) && !r.is_rollback());
+    // What somebody brought there since may have any number: what counts is the last merge that ran there.
+    let good = state.environment(environment).map(|e| e.good.as_slice()).unwrap_or_default();
+    let place = |good: &Live| content::delivery_of(state, state.releases.get(&good.release)?);
+    let merged = good.iter().rev().find_map(place).unwrap_or(ReleaseNumber(0)).min(release.number);
+    let ran = |number: ReleaseNumber| good.iter().any(|good| good.release == number);
+    let between = state.releases.values().filter(|r| r.number > merged && r.number <= release.number && !ran(r.number));
+    let asked = between.chain([release]).find(|r| r.is_asked_by(&command.by) && !r.is_rollback());
     if let Some(asked) = asked {
         return Err(format!("{by} asked for release {}; {rule}.", asked.number));
     }

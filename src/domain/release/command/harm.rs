@@ -23,8 +23,15 @@ pub(super) fn harm(state: &PipelineState, environment: &EnvironmentName, target:
             format!("#{} changed {}", change.pull, paths.join(", "))
         })
         .collect();
+    // A target of no merge may be any commit: it may hold what is thought to go, and that does not hide the rest.
+    let sure = state.releases.get(&target.release).is_none_or(|known| content::delivery_of(state, known).is_some());
+    let mut found = Vec::new();
     if !irreversible.is_empty() {
-        return format!(" ⚠️ This does not take everything back: {}.", irreversible.join("; "));
+        let word = if sure { "does" } else { "may" };
+        found.push(format!("This {word} not take everything back: {}.", irreversible.join("; ")));
+    }
+    if sure && !found.is_empty() {
+        return format!(" ⚠️ {}", found.join(" "));
     }
     let judged = safety(state, release, stage, now);
     // It was judged for what is live; an earlier target has an age of its own.
@@ -32,10 +39,10 @@ pub(super) fn harm(state: &PipelineState, environment: &EnvironmentName, target:
         Some(live) if live.release == target.release => judged.against,
         Some(_) | None => too_long_ago(release, target, now).into_iter().collect(),
     };
-    if against.is_empty() {
-        return String::new();
+    if !against.is_empty() {
+        found.push(text(&against.join(" ")));
     }
-    format!(" ⚠️ {}", text(&against.join(" ")))
+    if found.is_empty() { String::new() } else { format!(" ⚠️ {}", found.join(" ")) }
 }
 
 /// The changes between the target of a rollback and the release that runs, each once: all of them go.

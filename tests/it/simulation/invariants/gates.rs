@@ -17,7 +17,7 @@ use plimsoll::domain::release::{
     Block, BlockKind, PipelineState, Purpose, Release, Rollout, Stage, StagePhase, StepPhase,
 };
 use plimsoll::sandbox::model::{Model, PullState};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How late a turn may be that ends what has run out: instances' clocks differ, and turns take their time.
 const LATE: Span = Span::minutes(10);
@@ -229,10 +229,14 @@ fn is_approved(scene: &mut Scene, landing: &Landing, requirement: &Requirement, 
 
 /// Who asked for anything that a release brings, or had it tried again.
 fn askers(state: &PipelineState, landing: &Landing) -> Vec<String> {
-    let live = state.live(&landing.environment).map_or(ReleaseNumber(0), |live| live.release);
-    // What somebody brought there may have the higher number.
+    let merges = state.releases.values().filter(|release| matches!(release.purpose, Purpose::Delivery));
+    let numbers: BTreeMap<&Sha, ReleaseNumber> = merges.map(|release| (&release.sha, release.number)).collect();
+    // What somebody brought there since may have any number: what counts is the last merge that ran there.
+    let good = state.environment(&landing.environment).map(|e| e.good.as_slice()).unwrap_or_default();
+    let merged = good.iter().rev().find_map(|good| numbers.get(&good.sha)).copied().unwrap_or(ReleaseNumber(0));
     let between = state.releases.values().filter(|release| {
-        release.number == landing.release || (release.number > live && release.number < landing.release)
+        let ran = good.iter().any(|good| good.release == release.number);
+        release.number == landing.release || (release.number > merged && release.number < landing.release && !ran)
     });
     let mut found = Vec::new();
     for release in between {
