@@ -2,8 +2,8 @@
 //!
 //! Knows who broke what and who reviewed it. Must never pass by a gate for longer than one release.
 
-use super::command::Outcome;
-use super::gate::conditions;
+use super::command::{Outcome, written_before};
+use super::gate::{block_in_words, concerns, conditions, kind_of};
 use super::*;
 use crate::domain::effect::{Act, Ending};
 use crate::domain::event::PipelineCommand;
@@ -44,7 +44,7 @@ pub fn break_gate(
         .collect();
     let (number, environment, sha) = match waiting.as_slice() {
         [] => return Err(format!("Nothing waits at the gate {}.", code(gate.word()))),
-        [(number, _, _, since)] if command.at.0 < since.0 - since.0.rem_euclid(1_000) => {
+        [(number, _, _, since)] if written_before(command, *since) => {
             return Err(format!("Release {number} came after this was written. Look at it and override again."));
         }
         [(number, environment, sha, _)] => (*number, environment.clone(), sha.clone()),
@@ -53,6 +53,14 @@ pub fn break_gate(
             return Err(format!("More than one environment can be meant: {}. Name it.", names.join(", ")));
         }
     };
+    let closes = |block: &&Block| Some(block.kind) == kind_of(gate) && concerns(block, &environment);
+    if let Some(block) = state.blocks.iter().filter(closes).find(|block| written_before(command, block.since)) {
+        let says = block_in_words(block);
+        return Err(format!(
+            "A {} is newer than this: {says}. Look at it and override again.",
+            block::noun(block.kind)
+        ));
+    }
     if let Some(stage) = state.stage_mut(number, &environment) {
         stage.overrides.push(gate);
     }

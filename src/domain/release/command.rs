@@ -172,7 +172,7 @@ fn unknown_environment(plan: &Plan, environment: &EnvironmentName) -> String {
 
 /// Whether a command was written before something happened, so that its author could not know. GitHub writes whole
 /// seconds.
-fn written_before(command: &PipelineCommand, happened: Timestamp) -> bool {
+pub(super) fn written_before(command: &PipelineCommand, happened: Timestamp) -> bool {
     command.at.0 < happened.0 - happened.0.rem_euclid(1_000)
 }
 

@@ -74,13 +74,17 @@ fn is_newer(state: &PipelineState, release: &Release, stage: &Stage, gate: GateN
     let name = &stage.policy.name;
     let mine = |o: &&Override| o.release == release.number && o.environment == *name && o.gate == gate;
     let Some(at) = state.overrides.iter().filter(mine).map(|o| o.at).max() else { return false };
-    let kind = match gate {
-        GateName::Lock => BlockKind::Lock,
-        GateName::Hold => BlockKind::Hold,
-        GateName::Freeze => BlockKind::Freeze,
-        GateName::Order | GateName::Reverted | GateName::Window | GateName::Approval => return false,
-    };
-    state.blocks.iter().any(|block| block.kind == kind && concerns(block, name) && block.since > at)
+    state.blocks.iter().any(|block| Some(block.kind) == kind_of(gate) && concerns(block, name) && block.since > at)
+}
+
+/// The blocks that close a gate; `None`: none do.
+pub fn kind_of(gate: GateName) -> Option<BlockKind> {
+    match gate {
+        GateName::Lock => Some(BlockKind::Lock),
+        GateName::Hold => Some(BlockKind::Hold),
+        GateName::Freeze => Some(BlockKind::Freeze),
+        GateName::Order | GateName::Reverted | GateName::Window | GateName::Approval => None,
+    }
 }
 
 /// Whether nothing is in the way.

@@ -45,6 +45,19 @@ fn an_override_of_the_second_in_which_the_candidate_came_counts() {
 }
 
 #[test]
+fn an_override_that_was_written_before_somebody_locked_does_not_pass_by_that() {
+    let mut stage = at_the_gate(managers());
+    let before = stage.now.plus(Span::seconds(1));
+    stage.now = stage.now.plus(Span::seconds(60));
+    stage.command("ada", lock("production"));
+    let refused = written(&mut stage, "marge", before, override_gate(GateName::Lock, None));
+    assert!(refused.contains("is newer than this"), "{refused}");
+    assert!(!met(&stage, 1, GateName::Lock));
+    let now = stage.now;
+    assert!(written(&mut stage, "marge", now, override_gate(GateName::Lock, None)).starts_with("🚨"));
+}
+
+#[test]
 fn an_override_passes_by_what_was_seen_and_nothing_newer() {
     let mut stage = at_the_gate(managers());
     let locked = stage.now;
