@@ -126,6 +126,18 @@ fn a_way_back_over_several_releases_warns_of_each_and_of_the_targets_own_age() {
 }
 
 #[test]
+fn a_way_back_to_a_commit_of_no_release_warns_of_all_that_may_stay() {
+    let mut stage = with(|stage| stage.plan.pipeline.rollback.within = Some(Span::hours(1)));
+    let migrates = |pull: u64| Change { irreversible: vec![format!("migrations/{pull}.sql")], ..change(pull, "ada") };
+    stage.merge_as(migrates(6)).run(RunStatus::Succeeded).run(RunStatus::Succeeded);
+    stage.command("grace", deploy(7, production()));
+    stage.run(RunStatus::Succeeded).wait(Span::hours(2));
+    stage.merge_as(migrates(8)).run(RunStatus::Succeeded).wait(Span::seconds(2)).run(RunStatus::Succeeded);
+    assert_eq!(stage.live("production"), Some(3));
+    insta::assert_snapshot!(stage.rollback("grace"), @"⏪ Release 4 takes `production` back to `0000000` (release 2). It starts now; `production` is held until `/plimsoll resume production`. ⚠️ This may not take everything back: #6 changed `migrations/6.sql`; #8 changed `migrations/8.sql`. Release 2 went live more than 1 h ago.");
+}
+
+#[test]
 fn a_way_back_from_a_merge_that_somebody_asked_for_warns_of_what_the_merge_changed() {
     let mut stage = Stage1::new();
     stage.ship(7);
