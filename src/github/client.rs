@@ -113,6 +113,11 @@ impl Reply {
         refusal(self.status, &self.body).line()
     }
 
+    /// Whether it is no answer because GitHub gave up on computing it.
+    pub fn gave_up(&self) -> bool {
+        !self.status.is_success() && refusal(self.status, &self.body).gave_up()
+    }
+
     /// The answer read as `T`; the error never quotes it.
     pub fn read<T: serde::de::DeserializeOwned>(&self) -> Result<T, String> {
         serde_json::from_slice(&self.body).map_err(|problem| {
@@ -170,7 +175,7 @@ impl Client {
     /// Sends a request and returns what GitHub says to it, unless it says to wait, or cannot be asked.
     ///
     /// Sent again at most once, after GitHub surely did nothing: with a new token when it did not take the old one,
-    /// or after a moment when it does not know the new one yet.
+    /// or after a moment when it does not know the new one yet, or gave up on a read that may be ready by then.
     pub(super) async fn send(&self, by: As, call: &Call) -> Result<Reply, GitHubError> {
         let As::Installation(id) = by else { return self.send_as_app(call).await };
         let session = self.session(id);
@@ -182,13 +187,16 @@ impl Client {
             let fresh = self.now().since(token.minted_at) < FRESH;
             match reply.status {
                 StatusCode::UNAUTHORIZED if !sent_again => session.token.forget(&token).await,
-                StatusCode::FORBIDDEN if fresh && !sent_again => {
-                    tokio::time::sleep(Duration::from_millis(self.shared.settings.fresh_token_pause.0)).await;
-                }
+                StatusCode::FORBIDDEN if fresh && !sent_again => self.pause().await,
+                _ if call.kind == Kind::Read && !sent_again && reply.gave_up() => self.pause().await,
                 _ => return Ok(reply),
             }
             sent_again = true;
         }
+    }
+
+    async fn pause(&self) {
+        tokio::time::sleep(Duration::from_millis(self.shared.settings.pause.0)).await;
     }
 
     async fn send_as_app(&self, call: &Call) -> Result<Reply, GitHubError> {
@@ -256,7 +264,7 @@ impl Client {
         if let Some(wait) = session.limits.learn(self.now(), status, headers, &message) {
             return Err(GitHubError::Wait { what: call.what(), wait });
         }
-        if status.is_server_error() {
+        if status.is_server_error() && !(call.kind == Kind::Read && refusal(status, &body).gave_up()) {
             return Err(call.fault(&Fault::Lost(format!("GitHub answered {status}"))));
         }
         if status == StatusCode::FORBIDDEN && message.to_ascii_lowercase().contains("suspended") {

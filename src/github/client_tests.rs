@@ -137,6 +137,15 @@ async fn a_write_that_got_no_answer_may_have_happened_and_is_sent_once() {
 }
 
 #[tokio::test]
+async fn a_write_that_github_gave_up_on_may_have_happened_too() {
+    let gave_up = json!({"message": "Server Error: Sorry, this diff is taking too long to generate."});
+    let github = Script::start(move |_, _| Play::json(500, gave_up.clone())).await;
+    let told = dispatch(&github.client().0).await;
+    assert!(matches!(told, Err(GitHubError::Uncertain { .. })), "{told:?}");
+    assert_eq!(github.seen().len(), 1);
+}
+
+#[tokio::test]
 async fn a_write_that_was_never_sent_surely_did_not_happen() {
     let token = json!({"token": "t", "expires_at": "2023-11-14T23:13:20Z"});
     let github = Script::raw(move |seen, _| match seen.path.ends_with("/access_tokens") {

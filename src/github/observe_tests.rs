@@ -137,6 +137,33 @@ async fn a_comparison_is_read_page_by_page_and_its_files_once() {
 }
 
 #[tokio::test]
+async fn what_github_gave_up_on_is_asked_for_once_more_and_then_has_no_answer() {
+    let words = "Server Error: Sorry, this diff is taking too long to generate.";
+    let coded = json!({"message": "Server Error", "errors": [{"resource": "Comparison", "field": "diff", "code": "not_available"}]});
+    let need = Need::Comparison { base: "main".to_owned(), head: "v2".to_owned() };
+    for status in [422, 500, 503] {
+        for (body, says) in [
+            (json!({"message": words}), words.trim_end_matches('.')),
+            (coded.clone(), "Server Error: diff is not available"),
+        ] {
+            let github = Script::start(move |_, _| Play::json(status, body.clone())).await;
+            let (client, _) = github.client();
+            let absent = Fact::Absent(Absence::Unusable { message: says.to_owned() });
+            assert_eq!(observe(&client, need.clone()).await, absent, "{status}");
+            assert_eq!(github.lines().len(), 2, "{status}");
+        }
+    }
+    let ready = json!({"status": "identical", "total_commits": 0, "commits": []});
+    let github = Script::start(move |_, before| match before {
+        1 => Play::json(500, json!({"message": words})),
+        _ => Play::json(200, ready.clone()),
+    })
+    .await;
+    let told = observe(&github.client().0, need).await;
+    assert!(matches!(told, Fact::Comparison(_)), "{told:?}");
+}
+
+#[tokio::test]
 async fn recent_pull_requests_end_where_nothing_changed_since() {
     let pull = |number: u32, second: u32| {
         json!({"number": number, "state": "open", "updated_at": format!("2023-11-14T22:13:{second}Z"),

@@ -62,6 +62,7 @@ fn found<T: DeserializeOwned>(call: &Call, reply: &Reply) -> Result<Found<T>, Gi
     let status = reply.status;
     Ok(match status {
         _ if status.is_success() => reply.read().map_err(|message| Absence::Unusable { message }),
+        _ if reply.gave_up() => Err(Absence::Unusable { message: reply.words().trim_end_matches('.').to_owned() }),
         // 409: the repository is empty; 422: no commit of that name.
         StatusCode::NOT_FOUND
         | StatusCode::GONE

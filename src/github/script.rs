@@ -143,7 +143,7 @@ impl Script {
     /// The same with other settings.
     pub fn client_with(&self, change: impl FnOnce(&mut ClientSettings)) -> (Client, Arc<Hands>) {
         let mut settings = ClientSettings::new(&self.url, "12345", key());
-        settings.fresh_token_pause = Span(1);
+        settings.pause = Span(1);
         change(&mut settings);
         let clock = Arc::new(Hands(AtomicI64::new(NOW.0)));
         (Client::new(settings, clock.clone()).unwrap(), clock)

@@ -29,8 +29,9 @@ pub struct ClientSettings {
     pub writes_per_minute: usize,
     /// Comments of one installation; GitHub allows 500.
     pub comments_per_hour: usize,
-    /// How long to wait before the one retry of a request that GitHub refused to a token it has only just made.
-    pub fresh_token_pause: Span,
+    /// How long to wait before the one retry of a request that GitHub refused to a token it has only just made, or
+    /// that it gave up on.
+    pub pause: Span,
 }
 
 impl ClientSettings {
@@ -47,7 +48,7 @@ impl ClientSettings {
             concurrent_max: 20,
             writes_per_minute: 80,
             comments_per_hour: 500,
-            fresh_token_pause: Span::seconds(1),
+            pause: Span::seconds(1),
         }
     }
 }

@@ -55,6 +55,15 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// Whether GitHub gave up on computing a difference: it is too large, or was not ready in time. Said with 422, 500
+    /// or 503, and often of the same difference for good.
+    pub fn gave_up(&self) -> bool {
+        let coded = |error: &serde_json::Value| error.get("code").is_some_and(|code| code == "not_available");
+        let errors = self.errors.as_ref().and_then(serde_json::Value::as_array);
+        errors.is_some_and(|errors| errors.iter().any(coded))
+            || self.message.as_deref().is_some_and(|message| message.contains("taking too long to generate"))
+    }
+
     /// The message with its details, in one line.
     pub fn line(&self) -> String {
         let mut line = self.message.clone().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! After the merge: staging, approval, production, failure and the way back; and the commands that steer it.
 
 use super::*;
+use plimsoll::sandbox::faults::{Fault, Trouble};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_goes_to_staging_and_after_approval_to_production() {
@@ -110,6 +111,34 @@ async fn a_fix_that_somebody_took_to_production_is_not_taken_back_by_a_merge_tha
     })
     .await;
     town.quiet().await;
+    town.looked_at_writes = true;
+    town.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_difference_that_github_does_not_compute_stops_nobody_from_going_back() {
+    let mut town = Town::open().await;
+    for change in ["one", "two"] {
+        let number = town.change(change, "ada").await;
+        town.merged(number).await;
+        town.command(number, "grace", "/plimsoll approve production").await;
+        town.quiet().await;
+    }
+    let both = town.succeeded("production");
+    assert_eq!(both.len(), 2);
+    let number = town.change("three", "ada").await;
+    town.merged(number).await;
+    // The same answer for good, as GitHub gives it for very large differences.
+    let gave_up = Trouble::status(500, "Server Error: Sorry, this diff is taking too long to generate.");
+    town.github.add_fault(Fault::always("GET", "/repos/*/compare/*", gave_up));
+    let answer = town.command(number, "grace", "/plimsoll approve production").await;
+    insta::assert_snapshot!(answer, @"⛔ It cannot be told who is behind release 3: GitHub would not say: Server Error: Sorry, this diff is taking too long to generate. Nothing was changed.");
+    let answer = town.command(number, "grace", "/plimsoll rollback production").await;
+    assert!(answer.contains("Release 4"), "{answer}");
+    town.until("production is back", |_| (town.succeeded("production").last() == both.first()).then_some(())).await;
+    town.quiet().await;
+    assert_eq!(town.parked().await.len(), 0);
+    town.github.clear_faults();
     town.looked_at_writes = true;
     town.close().await;
 }
