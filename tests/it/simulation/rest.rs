@@ -56,8 +56,9 @@ impl World {
             State::PullRequest(state) => pull_request::wake_at(state, Timestamp(now)).is_some(),
             State::Pipeline(state) => moves_soon(state, Timestamp(now)),
         });
-        // A lane that nothing wakes is stuck, and to be judged as it is.
-        let sweep = at_once(self.store.next_due(Timestamp(now))).ok().flatten();
+        // A lane that nothing wakes is stuck, and to be judged as it is. What is due by the sun may not be by a clock.
+        let behind = self.instances.iter().map(|instance| instance.skew).min().unwrap_or(0).min(0);
+        let sweep = at_once(self.store.next_due(Timestamp(now + behind))).ok().flatten();
         if waits && sweep.is_some() && self.scene.lock().sabotage != Some(Sabotage::NoWake) {
             return false;
         }

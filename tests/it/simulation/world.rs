@@ -75,7 +75,7 @@ pub(super) struct Worker {
 pub(super) struct Instance {
     name: usize,
     life: u32,
-    skew: i64,
+    pub(super) skew: i64,
     up_at: i64,
     pub(super) workers: Vec<Worker>,
     /// What this life of it remembers.
