@@ -46,6 +46,16 @@ fn a_speculative_pull_request_deploys_what_was_merged_and_nothing_else() {
 }
 
 #[test]
+fn what_github_would_not_say_is_told_as_such_and_deploys_nothing() {
+    let mut stage = with(|_| {});
+    let absent = || Fact::Absent(Absence::Unusable { message: "this diff is taking too long".into() });
+    stage.facts.insert(Need::Comparison { base: sha(7).to_string(), head: "main".into() }, absent());
+    insta::assert_snapshot!(stage.command("grace", deploy(7, production())), @"⛔ GitHub would not say whether `0000000` is on `main`: this diff is taking too long. Only what was merged goes to `production`. Nothing was changed.");
+    stage.facts.insert(Need::Commit { name: sha(7).to_string() }, absent());
+    insta::assert_snapshot!(stage.command("grace", deploy(7, staging())), @"⛔ GitHub would not say which commit `0000000000000000000000000000000000000007` is: this diff is taking too long. Nothing was changed.");
+}
+
+#[test]
 fn whoever_asked_hears_how_it_ended() {
     let mut stage = with(|_| {});
     stage.command("grace", deploy(7, staging()));

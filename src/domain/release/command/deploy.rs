@@ -4,7 +4,8 @@
 
 use super::harm::harm;
 use super::*;
-use crate::domain::facts::Facts;
+use crate::domain::facts::{Absence, Facts};
+use crate::domain::markdown::text;
 use crate::domain::release::advance::{Wish, become_candidate, request};
 use crate::domain::release::block::hold;
 use crate::domain::release::content::is_reachable;
@@ -30,17 +31,23 @@ pub(super) fn deploy(
     }
     let commit = match facts.commit(what) {
         Some(Ok(commit)) => commit,
-        Some(Err(_)) | None => return Err(format!("No commit is named {}.", code(what))),
+        Some(Err(Absence::Refused { message } | Absence::Unusable { message })) => {
+            return Err(format!("GitHub would not say which commit {} is: {}.", code(what), text(message)));
+        }
+        Some(Err(Absence::NotFound)) | None => return Err(format!("No commit is named {}.", code(what))),
     };
     let is_default = what == plan.default_branch.as_str();
     let last = at + 1 == plan.pipeline.environments.len();
     if last && !is_default && !is_reachable(&commit.sha, plan, facts) {
-        return Err(format!(
-            "{} is not on {}; only what was merged goes to {}.",
-            code(commit.sha.short()),
-            code(plan.default_branch.as_str()),
-            code(environment.as_str())
-        ));
+        let (ours, branch, place) =
+            (code(commit.sha.short()), code(plan.default_branch.as_str()), code(environment.as_str()));
+        return Err(match facts.comparison(commit.sha.as_str(), plan.default_branch.as_str()) {
+            Some(Err(Absence::Refused { message } | Absence::Unusable { message })) => format!(
+                "GitHub would not say whether {ours} is on {branch}: {}. Only what was merged goes to {place}.",
+                text(message)
+            ),
+            Some(_) | None => format!("{ours} is not on {branch}; only what was merged goes to {place}."),
+        });
     }
     if is_queued(what) || (command.speculative && !is_reachable(&commit.sha, plan, facts)) {
         return Err("A merge queue's branch holds what may never be merged; nothing of it is deployed.".to_owned());
