@@ -24,14 +24,28 @@ pub fn is_reachable(sha: &Sha, plan: &Plan, facts: &Facts) -> bool {
 /// Every change that the pipeline knows to lie between what is live and a release, oldest release first, each once: a
 /// candidate takes over the changes of those whose place it took.
 pub fn changes<'a>(state: &'a PipelineState, release: &'a Release, environment: &EnvironmentName) -> Vec<&'a Change> {
-    let live = state.live(environment).and_then(|live| state.releases.get(&live.release));
-    // What is live and of no delivery may be any commit: then everything may be new.
-    let from = live.and_then(|live| delivery_of(state, live)).unwrap_or(ReleaseNumber(0));
+    let from = live_delivery(state, environment);
     let to = delivery_of(state, release).unwrap_or(release.number);
     let between = state.releases.values().filter(|r| r.number > from && r.number <= to && r.number != release.number);
+    // One of them may have taken over, for an environment further on, what is live in this one.
+    let between = between.flat_map(|r| &r.changes).filter(|change| !is_in(state, from, change));
     let mut seen = BTreeSet::new();
-    let all = between.chain(std::iter::once(release)).flat_map(|r| &r.changes);
-    all.filter(|change| seen.insert(change.pull)).collect()
+    // What a release is made for counts also where that is live already.
+    between.chain(&release.changes).filter(|change| seen.insert(change.pull)).collect()
+}
+
+/// The delivery that is live in an environment, which brought all that earlier ones brought; 0: none, or what is live is
+/// of no delivery and may be any commit, and then everything may be new.
+pub fn live_delivery(state: &PipelineState, environment: &EnvironmentName) -> ReleaseNumber {
+    let live = state.live(environment).and_then(|live| state.releases.get(&live.release));
+    live.and_then(|live| delivery_of(state, live)).unwrap_or(ReleaseNumber(0))
+}
+
+/// Whether the commit of a delivery has a change: that or an earlier delivery was made for it.
+pub fn is_in(state: &PipelineState, delivery: ReleaseNumber, change: &Change) -> bool {
+    let up_to = state.releases.range(..=delivery).map(|(_, r)| r);
+    let mut up_to = up_to.filter(|r| matches!(r.purpose, Purpose::Delivery)).flat_map(|r| &r.changes);
+    up_to.any(|other| other.pull == change.pull)
 }
 
 /// The delivery whose commit a release is made of: somebody may have asked for it once more, or elsewhere. `None`: it

@@ -532,6 +532,23 @@ fn where_newer_releases_abort_older_ones_they_bring_their_changes_and_spare_roll
 }
 
 #[test]
+fn what_is_live_already_keeps_nobody_from_going_back_though_it_was_taken_over_further_on() {
+    let mut stage = unasked(|production| production.supersede = Supersede::Abort);
+    let staging = || EnvironmentName::new("staging");
+    let migrates = Change { irreversible: vec!["migrations/7.sql".into()], ..change(7, "ada") };
+    stage.merge_as(migrates).run(RunStatus::Succeeded).obey().obey();
+    stage.merge(8, "ada").run(RunStatus::Succeeded);
+    assert_eq!(pulls(&stage, 2), [7, 8], "it took the place of the first in production");
+    stage.command("ada", Verb::Rollback { environment: staging(), to: None, service: None, reason: None });
+    stage.obey().obey().end(RunStatus::Succeeded);
+    assert_eq!(stage.live("staging"), Some(1));
+    stage.command("ada", Verb::Resume { environment: Some(staging()), service: None });
+    stage.merge(9, "ada").obey().obey().end(RunStatus::Failed);
+    let back = stage.state.releases.values().find(|r| r.number == ReleaseNumber(5)).expect("a way back");
+    assert!(matches!(back.purpose, Purpose::Rollback { from: Some(ReleaseNumber(4)), by: None, .. }));
+}
+
+#[test]
 fn what_pauses_and_was_not_reverted_does_not_give_way() {
     let mut stage = unasked(|production| production.rollout = vec![Portion::Percent(25), Portion::ALL]);
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();

@@ -54,7 +54,7 @@ fn gone_by<'a>(state: &'a PipelineState, release: &'a Release, target: &Live) ->
     let between = state.releases.values().filter(|r| r.number > from && r.number <= place(release));
     let mut seen = BTreeSet::new();
     let all = between.chain([release]).flat_map(|r| &r.changes);
-    all.filter(|change| seen.insert(change.pull)).collect()
+    all.filter(|change| !content::is_in(state, from, change) && seen.insert(change.pull)).collect()
 }
 
 fn too_long_ago(release: &Release, target: &Live, now: Timestamp) -> Option<String> {
