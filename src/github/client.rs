@@ -175,7 +175,8 @@ impl Client {
     /// Sends a request and returns what GitHub says to it, unless it says to wait, or cannot be asked.
     ///
     /// Sent again at most once, after GitHub surely did nothing: with a new token when it did not take the old one,
-    /// or after a moment when it does not know the new one yet, or gave up on a read that may be ready by then.
+    /// or after a moment when it does not know the new one yet, or, as an installation, when it gave up on a read that
+    /// may be ready by then.
     pub(super) async fn send(&self, by: As, call: &Call) -> Result<Reply, GitHubError> {
         let As::Installation(id) = by else { return self.send_as_app(call).await };
         let session = self.session(id);
@@ -188,7 +189,7 @@ impl Client {
             match reply.status {
                 StatusCode::UNAUTHORIZED if !sent_again => session.token.forget(&token).await,
                 StatusCode::FORBIDDEN if fresh && !sent_again => self.pause().await,
-                _ if call.kind == Kind::Read && !sent_again && reply.gave_up() => self.pause().await,
+                _ if call.method == Method::GET && !sent_again && reply.gave_up() => self.pause().await,
                 _ => return Ok(reply),
             }
             sent_again = true;
@@ -264,7 +265,8 @@ impl Client {
         if let Some(wait) = session.limits.learn(self.now(), status, headers, &message) {
             return Err(GitHubError::Wait { what: call.what(), wait });
         }
-        if status.is_server_error() && !(call.kind == Kind::Read && refusal(status, &body).gave_up()) {
+        let gave_up = || call.method == Method::GET && refusal(status, &body).gave_up();
+        if status.is_server_error() && !gave_up() {
             return Err(call.fault(&Fault::Lost(format!("GitHub answered {status}"))));
         }
         if status == StatusCode::FORBIDDEN && message.to_ascii_lowercase().contains("suspended") {

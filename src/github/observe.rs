@@ -256,7 +256,7 @@ impl Client {
             return Ok(Fact::Absent(Absence::NotFound));
         }
         let path = at.path(&format!("/compare/{base}...{head}"));
-        let pages = self.list::<OnePage<ComparisonPage>>(at.by(), &path, PAGES_MAX, never_enough).await?;
+        let pages = self.list::<ComparisonPage>(at.by(), &path, PAGES_MAX, never_enough).await?;
         fitting(pages, |listed| compared(listed.items))
     }
 
@@ -292,18 +292,6 @@ impl Client {
         carrying.retain(|run| run.is_by(&us));
         // Newest first: if a key was ever dispatched twice, the first run is the one that counts.
         Ok(Ok(carrying.pop().map(Run::snapshot)))
-    }
-}
-
-/// An answer that is one object a page.
-#[derive(serde::Deserialize)]
-#[serde(transparent)]
-struct OnePage<T>(T);
-
-impl<T: serde::de::DeserializeOwned + Send> Page for OnePage<T> {
-    type Item = T;
-    fn items(self) -> Vec<T> {
-        vec![self.0]
     }
 }
 

@@ -137,21 +137,34 @@ async fn a_comparison_is_read_page_by_page_and_its_files_once() {
 }
 
 #[tokio::test]
-async fn what_github_gave_up_on_is_asked_for_once_more_and_then_has_no_answer() {
+async fn a_comparison_that_github_gave_up_on_is_asked_for_once_more_and_then_has_no_answer() {
     let words = "Server Error: Sorry, this diff is taking too long to generate.";
-    let coded = json!({"message": "Server Error", "errors": [{"resource": "Comparison", "field": "diff", "code": "not_available"}]});
-    let need = Need::Comparison { base: "main".to_owned(), head: "v2".to_owned() };
+    let coded = |message: &str| {
+        let errors = json!([{"resource": "Comparison", "field": "diff", "code": "not_available"}]);
+        json!({"message": message, "errors": errors})
+    };
+    let compare = || Need::Comparison { base: "main".to_owned(), head: "v2".to_owned() };
+    let told = async |status: u16, body: Value, need: Need| {
+        let github = Script::start(move |_, _| Play::json(status, body.clone())).await;
+        let told = github.client().0.observe(InstallationId(7), &RepoName::parse("acme/shop").unwrap(), &need).await;
+        (told, github.lines().len())
+    };
     for status in [422, 500, 503] {
         for (body, says) in [
             (json!({"message": words}), words.trim_end_matches('.')),
-            (coded.clone(), "Server Error: diff is not available"),
+            (coded("Server Error"), "Server Error: diff is not available"),
         ] {
-            let github = Script::start(move |_, _| Play::json(status, body.clone())).await;
-            let (client, _) = github.client();
             let absent = Fact::Absent(Absence::Unusable { message: says.to_owned() });
-            assert_eq!(observe(&client, need.clone()).await, absent, "{status}");
-            assert_eq!(github.lines().len(), 2, "{status}");
+            assert_eq!(told(status, body, compare()).await, (Ok(absent), 2), "{status}");
         }
+    }
+    // Heavy load passes, and without its files a pull request would be judged wrongly: both are asked for later.
+    let load = coded("Server Error: Sorry, this diff is temporarily unavailable due to heavy server load.");
+    let files = Need::PullFiles { number: PullNumber(42), head_sha: sha('a') };
+    for (body, need, times) in [(load, compare(), 1), (json!({"message": words}), files, 2)] {
+        let (told, asked) = told(500, body, need).await;
+        assert!(matches!(told, Err(GitHubError::Unavailable { .. })), "{told:?}");
+        assert_eq!(asked, times);
     }
     let ready = json!({"status": "identical", "total_commits": 0, "commits": []});
     let github = Script::start(move |_, before| match before {
@@ -159,7 +172,7 @@ async fn what_github_gave_up_on_is_asked_for_once_more_and_then_has_no_answer() 
         _ => Play::json(200, ready.clone()),
     })
     .await;
-    let told = observe(&github.client().0, need).await;
+    let told = observe(&github.client().0, compare()).await;
     assert!(matches!(told, Fact::Comparison(_)), "{told:?}");
 }
 

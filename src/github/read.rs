@@ -25,7 +25,7 @@ impl Client {
     pub(super) async fn get<T: DeserializeOwned>(&self, by: As, path: String) -> Result<Found<T>, GitHubError> {
         let call = Call::get(path);
         let reply = self.send(by, &call).await?;
-        found(&call, &reply)
+        found(&call, &reply, false)
     }
 
     /// Reads a list page by page, at most `pages_max`, until `enough` is content with what there is.
@@ -44,7 +44,7 @@ impl Client {
         for _ in 0..pages_max {
             let call = Call::get(format!("{bare}?{query}"));
             let reply = self.send(by, &call).await?;
-            match found::<P>(&call, &reply)? {
+            match found::<P>(&call, &reply, P::MAY_GIVE_UP)? {
                 Ok(page) => items.extend(page.items()),
                 Err(absence) => return Ok(Err(absence)),
             }
@@ -58,11 +58,16 @@ impl Client {
 }
 
 /// Judges the answer to a read.
-fn found<T: DeserializeOwned>(call: &Call, reply: &Reply) -> Result<Found<T>, GitHubError> {
+fn found<T: DeserializeOwned>(call: &Call, reply: &Reply, may_give_up: bool) -> Result<Found<T>, GitHubError> {
     let status = reply.status;
     Ok(match status {
         _ if status.is_success() => reply.read().map_err(|message| Absence::Unusable { message }),
-        _ if reply.gave_up() => Err(Absence::Unusable { message: reply.words().trim_end_matches('.').to_owned() }),
+        _ if may_give_up && reply.gave_up() => {
+            Err(Absence::Unusable { message: reply.words().trim_end_matches('.').to_owned() })
+        }
+        _ if status.is_server_error() => {
+            return Err(GitHubError::Unavailable { what: call.what(), message: format!("GitHub answered {status}") });
+        }
         // 409: the repository is empty; 422: no commit of that name.
         StatusCode::NOT_FOUND
         | StatusCode::GONE

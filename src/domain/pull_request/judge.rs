@@ -14,6 +14,9 @@ use crate::domain::risk::{self, Judgement, Model, Past, Reason, Verdict};
 /// How many reasons of its risk a release is told.
 const DRIVERS_MAX: usize = 3;
 
+/// What is known of the files where they cannot be read.
+static NO_FILES: ChangedFiles = ChangedFiles { files: Vec::new(), cut: true };
+
 /// What must be known to judge, given what is known already.
 pub(super) fn needs(state: &PullState, pull: &PullSnapshot, facts: &Facts) -> Vec<Need> {
     let number = state.number;
@@ -23,7 +26,12 @@ pub(super) fn needs(state: &PullState, pull: &PullSnapshot, facts: &Facts) -> Ve
     if pull.merged && !state.handed_over {
         needs.push(Need::PullCommits { number, head_sha: head_sha.clone() });
     }
-    let Some(Ok(files)) = facts.pull_files(number, &head_sha) else { return needs };
+    let files = match facts.pull_files(number, &head_sha) {
+        Some(Ok(files)) => files,
+        // Who approved, and what the history tells, counts all the same.
+        Some(Err(_)) => &NO_FILES,
+        None => return needs,
+    };
     needs.push(Need::Past { number, head_sha: head_sha.clone(), base_ref: pull.base_ref.clone() });
     if edits_policy(files) {
         needs.push(Need::FileAt { path: POLICY_PATH.to_owned(), sha: head_sha });
@@ -69,11 +77,8 @@ pub(super) fn apply(state: &mut PullState, pull: &PullSnapshot, facts: &Facts, h
         }
     };
     state.policy_tries = 0;
-    let no_files = ChangedFiles { files: Vec::new(), cut: true };
-    let files = match facts.pull_files(state.number, &pull.head_sha) {
-        Some(Ok(files)) => files,
-        Some(Err(_)) | None => &no_files,
-    };
+    let read = facts.pull_files(state.number, &pull.head_sha).and_then(Result::ok);
+    let files = read.unwrap_or(&NO_FILES);
     let member = |team: &TeamSlug, login: &Login| match facts.team_member(team, login) {
         Some(Ok(member)) => Some(*member),
         Some(Err(_)) | None => None,
@@ -85,7 +90,14 @@ pub(super) fn apply(state: &mut PullState, pull: &PullSnapshot, facts: &Facts, h
     let people = rules::People { member: &member, permission: &permission };
     let reviews = reviews(state, facts);
     let files = &known_lines(files, pull);
-    let verdict = verdict(state, pull, files, facts, &policy.policy.risk);
+    let mut verdict = verdict(state, pull, files, facts, &policy.policy.risk);
+    // A verdict of the same commit does not get lost because its files cannot be read once more.
+    if read.is_none()
+        && matches!(verdict.judgement, Judgement::Abstains { .. })
+        && let Some(before) = state.judged.as_ref().filter(|before| before.head_sha == pull.head_sha)
+    {
+        verdict = before.verdict.clone();
+    }
     heard.notes.push(format!("judged {}: {}", pull.head_sha.short(), in_short(&verdict.judgement)));
     state.judged = Some(Judged {
         head_sha: pull.head_sha.clone(),

@@ -279,6 +279,27 @@ fn broken_rules_say_what_to_do() {
 }
 
 #[test]
+fn files_that_cannot_be_read_once_more_lose_no_verdict_and_no_approval() {
+    let mut desk = Desk::new();
+    desk.files(vec![file("migrations/7.sql", 900, 0)]);
+    desk.opened();
+    let before = desk.check("plimsoll/risk");
+    let need = Need::PullFiles { number: desk.pull.number, head_sha: desk.pull.head_sha.clone() };
+    desk.facts.insert(need, Fact::Absent(Absence::Unusable { message: "too long".into() }));
+    let reviews = Need::PullReviews { number: desk.pull.number };
+    desk.facts =
+        Facts::from_iter(desk.facts.iter().filter(|(need, _)| **need != reviews).map(|(n, f)| (n.clone(), f.clone())));
+    desk.changed(PullAction::Edited);
+    assert_eq!(desk.check("plimsoll/risk"), before);
+    assert!(desk.facts.has(&reviews), "who approved is asked all the same");
+    desk.pull.head_sha = sha(8);
+    let need = Need::PullFiles { number: desk.pull.number, head_sha: sha(8) };
+    desk.facts.insert(need, Fact::Absent(Absence::Unusable { message: "too long".into() }));
+    desk.changed(PullAction::Synchronize);
+    assert!(desk.check("plimsoll/risk").contains("unknown"), "another commit has another verdict");
+}
+
+#[test]
 fn a_draft_is_judged_and_what_is_missing_is_asked_for() {
     let mut desk = Desk::new();
     desk.pull.title = "stuff".into();

@@ -206,6 +206,27 @@ fn a_merge_that_is_not_placed_is_asked_about_after_twice_as_long_each_time() {
 }
 
 #[test]
+fn a_merge_that_github_knows_and_does_not_place_is_never_given_up_and_shown() {
+    let mut stage = Stage1::new();
+    let need = content::reachability(&sha(7), &stage.plan);
+    stage.facts.insert(need.clone(), Fact::Absent(Absence::Unusable { message: "too long".into() }));
+    stage.merge(7, "ada");
+    for _ in 0..12 {
+        let asked_at = stage.state.unplaced[0].ask_at;
+        stage.now = asked_at;
+        look(&mut stage);
+        assert!(stage.state.unplaced[0].ask_at.since(asked_at) <= Span::minutes(128));
+    }
+    insta::assert_snapshot!(stage.status(), @"- ⏳ #7 (`0000000`) is not released yet: GitHub does not say what it contains. It is asked again by itself.");
+    let standing = Standing::Identical;
+    let compared = Comparison { standing, commits: Vec::new(), total_commits: 0, files: ChangedFiles::default() };
+    stage.facts.insert(need, Fact::Comparison(compared));
+    stage.now = stage.state.unplaced[0].ask_at;
+    look(&mut stage);
+    assert_eq!((stage.state.releases.len(), stage.state.unplaced.len()), (1, 0));
+}
+
+#[test]
 fn a_merge_that_is_not_on_the_branch_is_not_released() {
     let compared = |standing| {
         Fact::Comparison(Comparison { standing, commits: Vec::new(), total_commits: 0, files: ChangedFiles::default() })

@@ -204,7 +204,7 @@ fn wanted(
     let answered = |need: Need| matches!(facts.get(&need), Some(Fact::Comparison(_)));
     if !answered(reachability(sha, plan)) || !since_newest(state, sha).is_none_or(answered) {
         let (sha, change, plan) = (sha.clone(), change.clone(), plan.clone());
-        return place_later(state, Unplaced { sha, change, plan, tries: 0, ask_at: now }, now, said);
+        return place_later(state, Unplaced { sha, change, plan, tries: 0, ask_at: now }, facts, now, said);
     }
     if !is_reachable(sha, plan, facts) {
         said.notes.push(format!("{} of #{} is not on {}: not released", sha.short(), change.pull, plan.default_branch));
@@ -223,20 +223,32 @@ fn wanted(
 }
 
 /// How often GitHub is asked where a merge stands: after 1 min, then twice as long each time, some four hours in all.
+/// What it knows and does not tell is asked for at the last distance from then on.
 const PLACING_TRIES: u32 = 8;
+/// How many merges may wait for that; the oldest are given up first.
+const UNPLACED_MAX: usize = 100;
 
 /// Keeps a merge that GitHub did not place: releasing it blindly could bring an older commit over a newer one.
-fn place_later(state: &mut PipelineState, mut unplaced: Unplaced, now: Timestamp, said: &mut Said) {
+fn place_later(state: &mut PipelineState, mut unplaced: Unplaced, facts: &Facts, now: Timestamp, said: &mut Said) {
     let pull = unplaced.change.pull;
-    if unplaced.tries >= PLACING_TRIES {
-        said.notes.push(format!("#{pull} is not released: GitHub does not say where {} stands", unplaced.sha.short()));
+    let given_up = |lost: &Unplaced| {
+        format!("#{} is not released: GitHub does not say where {} stands", lost.change.pull, lost.sha.short())
+    };
+    let absent = |need: Need| matches!(facts.get(&need), Some(Fact::Absent(Absence::NotFound)));
+    let gone =
+        absent(reachability(&unplaced.sha, &unplaced.plan)) || since_newest(state, &unplaced.sha).is_some_and(absent);
+    if gone && unplaced.tries >= PLACING_TRIES {
+        said.notes.push(given_up(&unplaced));
         return;
     }
     said.notes.push(format!("#{pull} waits: GitHub did not say where {} stands", unplaced.sha.short()));
-    unplaced.ask_at = now.plus(Span::minutes(1 << unplaced.tries));
-    unplaced.tries += 1;
+    unplaced.ask_at = now.plus(Span::minutes(1 << unplaced.tries.min(PLACING_TRIES - 1)));
+    unplaced.tries = unplaced.tries.saturating_add(1);
     state.unplaced.retain(|other| other.change.pull != pull);
     state.unplaced.push(unplaced);
+    if state.unplaced.len() > UNPLACED_MAX {
+        said.notes.push(given_up(&state.unplaced.remove(0)));
+    }
 }
 
 fn place_again(state: &mut PipelineState, facts: &Facts, now: Timestamp, said: &mut Said) {
@@ -249,7 +261,7 @@ fn place_again(state: &mut PipelineState, facts: &Facts, now: Timestamp, said: &
         // It was put back as new: it keeps the count of its tries.
         if state.unplaced.len() > before {
             state.unplaced.pop();
-            place_later(state, unplaced, now, said);
+            place_later(state, unplaced, facts, now, said);
         }
     }
 }

@@ -82,11 +82,8 @@ pub(super) fn need(group: &MergeGroup) -> Need {
     Need::Comparison { base: group.base_sha.to_string(), head: group.head_sha.to_string() }
 }
 
-/// Starts to judge a group, once.
-pub(super) fn wanted(state: &mut RepositoryState, of: &MergeGroup, facts: &Facts, now: Timestamp, heard: &mut Heard) {
-    if state.groups.iter().any(|group| group.of.head_sha == of.head_sha) {
-        return;
-    }
+/// The pull requests of a group, and whether there may be more of them than are named.
+fn named(of: &MergeGroup, facts: &Facts) -> (BTreeMap<PullNumber, Option<Said>>, bool) {
     let mut numbers: Vec<PullNumber> = number_in_ref(&of.head_ref).into_iter().collect();
     let mut cut = match facts.comparison(of.base_sha.as_str(), of.head_sha.as_str()) {
         Some(Ok(found)) => {
@@ -103,6 +100,15 @@ pub(super) fn wanted(state: &mut RepositoryState, of: &MergeGroup, facts: &Facts
             cut = true;
         }
     }
+    (pulls, cut)
+}
+
+/// Starts to judge a group, once.
+pub(super) fn wanted(state: &mut RepositoryState, of: &MergeGroup, facts: &Facts, now: Timestamp, heard: &mut Heard) {
+    if state.groups.iter().any(|group| group.of.head_sha == of.head_sha) {
+        return;
+    }
+    let (pulls, cut) = named(of, facts);
     let policy = state.policy.as_ref().map(|held| &held.policy);
     let mut group = Group {
         of: of.clone(),
@@ -166,7 +172,7 @@ pub(super) fn destroyed(state: &mut RepositoryState, head_sha: &Sha, reason: &st
 }
 
 /// Somebody asked GitHub to run our checks of a group's head again.
-pub(super) fn again(state: &mut RepositoryState, head_sha: &Sha, now: Timestamp, heard: &mut Heard) {
+pub(super) fn again(state: &mut RepositoryState, head_sha: &Sha, facts: &Facts, now: Timestamp, heard: &mut Heard) {
     let RepositoryState { repo, groups, .. } = state;
     let Some(group) = groups.iter_mut().find(|group| group.of.head_sha == *head_sha) else { return };
     group.asked_again += 1;
@@ -176,6 +182,9 @@ pub(super) fn again(state: &mut RepositoryState, head_sha: &Sha, now: Timestamp,
     group.stage = GroupStage::Open;
     group.wanted_at = now;
     group.pulls.values_mut().for_each(|said| *said = None);
+    if group.cut {
+        (group.pulls, group.cut) = named(&group.of, facts);
+    }
     ask(repo, group, now, heard);
 }
 

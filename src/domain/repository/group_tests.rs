@@ -271,6 +271,20 @@ fn somebody_may_have_the_checks_of_a_group_run_again() {
 }
 
 #[test]
+fn a_group_whose_commits_could_not_be_read_is_read_anew_when_its_checks_run_again() {
+    let mut state = lane();
+    let mut facts = file(POLICY, 1);
+    facts.insert(group::need(&group(9)), Fact::Absent(Absence::NotFound));
+    apply(&mut state, &Event::GroupRequested { group: group(9) }, &facts, NOW);
+    says(&mut state, 12, None, None);
+    let again = Event::RecheckRequested { head_sha: sha(9) };
+    assert_eq!(needs(&state, &again, NOW), [group::need(&group(9))]);
+    let facts = commits(&group(9), &["feat: cents (#11)", "feat: euros (#12)"], 2);
+    let heard = apply(&mut state, &again, &facts, NOW);
+    assert_eq!((asked(&heard), state.groups[0].cut), (vec![11, 12], false));
+}
+
+#[test]
 fn twenty_groups_are_remembered_and_those_that_are_over_go_first() {
     let mut state = lane();
     for n in 100..120 {

@@ -105,9 +105,11 @@ pub fn needs(state: &RepositoryState, event: &Event, now: Timestamp) -> Vec<Need
             vec![Need::OpenPulls]
         }
         // A merge group's check names no pull request either, but its commit is known here.
-        Event::RecheckRequested { head_sha } if state.groups.iter().any(|g| g.of.head_sha == *head_sha) => Vec::new(),
-        // A fork's check names no pull request: the newest ones are searched for its commit.
-        Event::RecheckRequested { .. } => vec![Need::RecentPulls { since: Timestamp(0) }],
+        Event::RecheckRequested { head_sha } => match state.groups.iter().find(|g| g.of.head_sha == *head_sha) {
+            Some(group) => Vec::from_iter(group.cut.then(|| group::need(&group.of))),
+            // A fork's check names no pull request: the newest ones are searched for its commit.
+            None => vec![Need::RecentPulls { since: Timestamp(0) }],
+        },
         Event::Look { .. }
         | Event::LookIfNewer { .. }
         | Event::AccessChanged { .. }
@@ -152,7 +154,7 @@ pub fn apply(state: &mut RepositoryState, event: &Event, facts: &Facts, now: Tim
         }
         Event::Pushed { by, .. } => read_policy(state, facts, by.as_ref(), now, &mut heard),
         Event::RecheckRequested { head_sha } => {
-            group::again(state, head_sha, now, &mut heard);
+            group::again(state, head_sha, facts, now, &mut heard);
             recheck(state, head_sha, facts, &mut heard);
         }
         Event::GroupRequested { group } => {

@@ -26,6 +26,10 @@ pub fn pipeline(state: &PipelineState) -> String {
             }
         }
     }
+    lines.extend(state.unplaced.iter().map(|unplaced| {
+        let (pull, sha) = (unplaced.change.pull, code(unplaced.sha.short()));
+        format!("- ⏳ #{pull} ({sha}) is not released yet: GitHub does not say what it contains. It is asked again by itself.")
+    }));
     lines.extend(state.blocks.iter().map(|one| format!("- {}", block(one))));
     for known in state.overrides.iter().filter(|known| known.reviewed.is_none()) {
         lines.push(format!(

@@ -9,6 +9,8 @@ use serde::de::IgnoredAny;
 /// One page of a list: some lists are wrapped in an object.
 pub trait Page: serde::de::DeserializeOwned + Send {
     type Item: Send;
+    /// Whether there is no answer to have where GitHub gives up on it, and not a fault that passes.
+    const MAY_GIVE_UP: bool = false;
     /// What the page lists.
     fn items(self) -> Vec<Self::Item>;
 }
@@ -56,12 +58,15 @@ pub struct Refusal {
 
 impl Refusal {
     /// Whether GitHub gave up on computing a difference: it is too large, or was not ready in time. Said with 422, 500
-    /// or 503, and often of the same difference for good.
+    /// or 503, and often of the same difference for good; not what it says under heavy load, which passes.
     pub fn gave_up(&self) -> bool {
-        let coded = |error: &serde_json::Value| error.get("code").is_some_and(|code| code == "not_available");
+        let message = self.message.as_deref().unwrap_or_default();
+        let is = |error: &serde_json::Value, name: &str, value: &str| error.get(name).is_some_and(|v| v == value);
+        let coded = |error: &serde_json::Value| is(error, "code", "not_available") && is(error, "field", "diff");
         let errors = self.errors.as_ref().and_then(serde_json::Value::as_array);
-        errors.is_some_and(|errors| errors.iter().any(coded))
-            || self.message.as_deref().is_some_and(|message| message.contains("taking too long to generate"))
+        !message.contains("temporarily unavailable")
+            && (message.contains("taking too long to generate")
+                || errors.is_some_and(|errors| errors.iter().any(coded)))
     }
 
     /// The message with its details, in one line.
@@ -212,6 +217,14 @@ pub struct ComparisonPage {
     pub commits: Vec<Commit>,
     /// On the first page only.
     pub files: Option<Vec<FileOfChange>>,
+}
+
+impl Page for ComparisonPage {
+    type Item = Self;
+    const MAY_GIVE_UP: bool = true;
+    fn items(self) -> Vec<Self> {
+        vec![self]
+    }
 }
 
 impl ComparisonPage {

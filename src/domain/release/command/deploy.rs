@@ -38,16 +38,29 @@ pub(super) fn deploy(
     };
     let is_default = what == plan.default_branch.as_str();
     let last = at + 1 == plan.pipeline.environments.len();
-    if last && !is_default && !is_reachable(&commit.sha, plan, facts) {
-        let (ours, branch, place) =
-            (code(commit.sha.short()), code(plan.default_branch.as_str()), code(environment.as_str()));
-        return Err(match facts.comparison(commit.sha.as_str(), plan.default_branch.as_str()) {
-            Some(Err(Absence::Refused { message } | Absence::Unusable { message })) => format!(
-                "GitHub would not say whether {ours} is on {branch}: {}. Only what was merged goes to {place}.",
-                text(message)
-            ),
-            Some(_) | None => format!("{ours} is not on {branch}; only what was merged goes to {place}."),
-        });
+    let merged_only = last && !is_default;
+    if (merged_only || command.speculative)
+        && let Some(Err(Absence::Refused { message } | Absence::Unusable { message })) =
+            facts.comparison(commit.sha.as_str(), plan.default_branch.as_str())
+    {
+        let (ours, branch) = (code(commit.sha.short()), code(plan.default_branch.as_str()));
+        let place = if merged_only {
+            format!("goes to {}", code(environment.as_str()))
+        } else {
+            "is deployed from here".to_owned()
+        };
+        let why = text(message);
+        return Err(format!(
+            "GitHub would not say whether {ours} is on {branch}: {why}. Only what was merged {place}."
+        ));
+    }
+    if merged_only && !is_reachable(&commit.sha, plan, facts) {
+        return Err(format!(
+            "{} is not on {}; only what was merged goes to {}.",
+            code(commit.sha.short()),
+            code(plan.default_branch.as_str()),
+            code(environment.as_str())
+        ));
     }
     if is_queued(what) || (command.speculative && !is_reachable(&commit.sha, plan, facts)) {
         return Err("A merge queue's branch holds what may never be merged; nothing of it is deployed.".to_owned());
