@@ -18,19 +18,20 @@ use plimsoll::sandbox::model::RunState;
 const SOON: Span = Span::minutes(60);
 
 impl World {
-    fn lanes(&self) -> Vec<(Subject, State)> {
+    /// Pipelines first: they tell soonest whether something moves.
+    fn lanes(&self) -> impl Iterator<Item = (Subject, State)> {
         let scene = self.scene.lock();
         let repo = RepoName::parse(&scene.model.repository.full_name()).expect("a name");
         let pulls =
             scene.model.pulls.keys().map(|n| Subject::PullRequest { repo: repo.clone(), number: PullNumber(*n) });
         let services =
             ["api", "web"].map(|name| Subject::Pipeline { repo: repo.clone(), service: ServiceName::new(name) });
-        let all = pulls.chain(services).chain([Subject::Repository { repo: repo.clone() }]);
-        let lane = |subject: Subject| {
+        let all: Vec<Subject> =
+            services.into_iter().chain(pulls).chain([Subject::Repository { repo: repo.clone() }]).collect();
+        all.into_iter().filter_map(|subject| {
             let lane = at_once(query::lane(&*self.store, &subject)).ok().flatten()?;
             Some((subject, lane.state))
-        };
-        all.filter_map(lane).collect()
+        })
     }
 
     /// Whether nothing but the next sweep will happen; judges the world when it is so.
@@ -51,7 +52,7 @@ impl World {
                 return false;
             }
         }
-        let waits = self.lanes().iter().any(|(_, state)| match state {
+        let waits = self.lanes().any(|(_, state)| match &state {
             State::Repository(_) => false,
             State::PullRequest(state) => pull_request::wake_at(state, Timestamp(now)).is_some(),
             State::Pipeline(state) => moves_soon(state, Timestamp(now)),
@@ -67,7 +68,7 @@ impl World {
     }
 
     pub(super) fn judge(&mut self) {
-        let lanes = self.lanes();
+        let lanes: Vec<(Subject, State)> = self.lanes().collect();
         let mut scene = self.scene.lock();
         scene.tell(|| "at rest".to_owned());
         invariants::at_rest(&mut scene, &self.store, &lanes);
