@@ -118,6 +118,11 @@ impl Reply {
         !self.status.is_success() && refusal(self.status, &self.body).gave_up()
     }
 
+    /// The same, or because of GitHub's load.
+    pub fn has_no_diff(&self) -> bool {
+        !self.status.is_success() && refusal(self.status, &self.body).has_no_diff()
+    }
+
     /// The answer read as `T`; the error never quotes it.
     pub fn read<T: serde::de::DeserializeOwned>(&self) -> Result<T, String> {
         serde_json::from_slice(&self.body).map_err(|problem| {

@@ -244,7 +244,7 @@ impl Client {
 
     async fn commit(&self, at: Place<'_>, name: &str) -> Answer {
         let Some(name) = part(name) else { return Ok(Fact::Absent(Absence::NotFound)) };
-        let commit = self.get::<Commit>(at.by(), at.path(&format!("/commits/{name}"))).await?;
+        let commit = self.get_large::<Commit>(at.by(), at.path(&format!("/commits/{name}"))).await?;
         fitting(commit, |commit| commit.snapshot().map(Fact::Commit))
     }
 

@@ -137,7 +137,7 @@ async fn a_comparison_is_read_page_by_page_and_its_files_once() {
 }
 
 #[tokio::test]
-async fn a_comparison_that_github_gave_up_on_is_asked_for_once_more_and_then_has_no_answer() {
+async fn a_difference_that_github_gave_up_on_is_asked_for_once_more_and_then_has_no_answer() {
     let words = "Server Error: Sorry, this diff is taking too long to generate.";
     let coded = |message: &str| {
         let errors = json!([{"resource": "Comparison", "field": "diff", "code": "not_available"}]);
@@ -155,16 +155,20 @@ async fn a_comparison_that_github_gave_up_on_is_asked_for_once_more_and_then_has
             (coded("Server Error"), "Server Error: diff is not available"),
         ] {
             let absent = Fact::Absent(Absence::Unusable { message: says.to_owned() });
-            assert_eq!(told(status, body, compare()).await, (Ok(absent), 2), "{status}");
+            for need in [compare(), Need::Commit { name: "v2".to_owned() }] {
+                assert_eq!(told(status, body.clone(), need).await, (Ok(absent.clone()), 2), "{status}");
+            }
         }
     }
     // Heavy load passes, and without its files a pull request would be judged wrongly: both are asked for later.
     let load = coded("Server Error: Sorry, this diff is temporarily unavailable due to heavy server load.");
-    let files = Need::PullFiles { number: PullNumber(42), head_sha: sha('a') };
-    for (body, need, times) in [(load, compare(), 1), (json!({"message": words}), files, 2)] {
-        let (told, asked) = told(500, body, need).await;
-        assert!(matches!(told, Err(GitHubError::Unavailable { .. })), "{told:?}");
-        assert_eq!(asked, times);
+    let files = || Need::PullFiles { number: PullNumber(42), head_sha: sha('a') };
+    for status in [422, 500, 503] {
+        for (body, need, times) in [(load.clone(), compare(), 1), (json!({"message": words}), files(), 2)] {
+            let (told, asked) = told(status, body, need).await;
+            assert!(matches!(told, Err(GitHubError::Unavailable { .. })), "{told:?}");
+            assert_eq!(asked, times);
+        }
     }
     let ready = json!({"status": "identical", "total_commits": 0, "commits": []});
     let github = Script::start(move |_, before| match before {

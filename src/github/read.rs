@@ -28,6 +28,13 @@ impl Client {
         found(&call, &reply, false)
     }
 
+    /// Reads one answer on which GitHub may give up; then there is none to have.
+    pub(super) async fn get_large<T: DeserializeOwned>(&self, by: As, path: String) -> Result<Found<T>, GitHubError> {
+        let call = Call::get(path);
+        let reply = self.send(by, &call).await?;
+        found(&call, &reply, true)
+    }
+
     /// Reads a list page by page, at most `pages_max`, until `enough` is content with what there is.
     ///
     /// `path` may have a query; the pages are of 100.
@@ -65,7 +72,7 @@ fn found<T: DeserializeOwned>(call: &Call, reply: &Reply, may_give_up: bool) -> 
         _ if may_give_up && reply.gave_up() => {
             Err(Absence::Unusable { message: reply.words().trim_end_matches('.').to_owned() })
         }
-        _ if status.is_server_error() => {
+        _ if status.is_server_error() || reply.has_no_diff() => {
             return Err(GitHubError::Unavailable { what: call.what(), message: format!("GitHub answered {status}") });
         }
         // 409: the repository is empty; 422: no commit of that name.

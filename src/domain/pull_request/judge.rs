@@ -77,8 +77,7 @@ pub(super) fn apply(state: &mut PullState, pull: &PullSnapshot, facts: &Facts, h
         }
     };
     state.policy_tries = 0;
-    let read = facts.pull_files(state.number, &pull.head_sha).and_then(Result::ok);
-    let files = read.unwrap_or(&NO_FILES);
+    let files = facts.pull_files(state.number, &pull.head_sha).and_then(Result::ok).unwrap_or(&NO_FILES);
     let member = |team: &TeamSlug, login: &Login| match facts.team_member(team, login) {
         Some(Ok(member)) => Some(*member),
         Some(Err(_)) | None => None,
@@ -90,14 +89,7 @@ pub(super) fn apply(state: &mut PullState, pull: &PullSnapshot, facts: &Facts, h
     let people = rules::People { member: &member, permission: &permission };
     let reviews = reviews(state, facts);
     let files = &known_lines(files, pull);
-    let mut verdict = verdict(state, pull, files, facts, &policy.policy.risk);
-    // A verdict of the same commit does not get lost because its files cannot be read once more.
-    if read.is_none()
-        && matches!(verdict.judgement, Judgement::Abstains { .. })
-        && let Some(before) = state.judged.as_ref().filter(|before| before.head_sha == pull.head_sha)
-    {
-        verdict = before.verdict.clone();
-    }
+    let verdict = verdict(state, pull, files, facts, &policy.policy.risk);
     heard.notes.push(format!("judged {}: {}", pull.head_sha.short(), in_short(&verdict.judgement)));
     state.judged = Some(Judged {
         head_sha: pull.head_sha.clone(),

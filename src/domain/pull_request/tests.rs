@@ -279,24 +279,14 @@ fn broken_rules_say_what_to_do() {
 }
 
 #[test]
-fn files_that_cannot_be_read_once_more_lose_no_verdict_and_no_approval() {
+fn who_approved_counts_though_the_files_cannot_be_read() {
     let mut desk = Desk::new();
-    desk.files(vec![file("migrations/7.sql", 900, 0)]);
-    desk.opened();
-    let before = desk.check("plimsoll/risk");
     let need = Need::PullFiles { number: desk.pull.number, head_sha: desk.pull.head_sha.clone() };
-    desk.facts.insert(need, Fact::Absent(Absence::Unusable { message: "too long".into() }));
-    let reviews = Need::PullReviews { number: desk.pull.number };
-    desk.facts =
-        Facts::from_iter(desk.facts.iter().filter(|(need, _)| **need != reviews).map(|(n, f)| (n.clone(), f.clone())));
-    desk.changed(PullAction::Edited);
-    assert_eq!(desk.check("plimsoll/risk"), before);
-    assert!(desk.facts.has(&reviews), "who approved is asked all the same");
-    desk.pull.head_sha = sha(8);
-    let need = Need::PullFiles { number: desk.pull.number, head_sha: sha(8) };
-    desk.facts.insert(need, Fact::Absent(Absence::Unusable { message: "too long".into() }));
-    desk.changed(PullAction::Synchronize);
-    assert!(desk.check("plimsoll/risk").contains("unknown"), "another commit has another verdict");
+    desk.facts.insert(need, Fact::Absent(Absence::Refused { message: "no".into() }));
+    desk.opened();
+    assert!(desk.facts.has(&Need::PullReviews { number: desk.pull.number }));
+    let (number, head_sha, base_ref) = (desk.pull.number, desk.pull.head_sha.clone(), desk.pull.base_ref.clone());
+    assert!(desk.facts.has(&Need::Past { number, head_sha, base_ref }), "and what the history tells");
 }
 
 #[test]

@@ -98,13 +98,14 @@ pub fn become_candidate(
     now: Timestamp,
     said: &mut Said,
 ) {
-    // Somebody may have brought a newer release here meanwhile; going back is for rollbacks only. A commit of no delivery
-    // has no place among them: it is compared before this one starts.
+    // Somebody may have brought a newer release here meanwhile, or a newer policy may have sent one here straight; going
+    // back is for rollbacks only. A commit of no delivery has no place among them: it is compared before this one starts.
     let place = |release: &Release| content::delivery_of(state, release);
     let live = state.live(name).and_then(|live| state.releases.get(&live.release).map_or(Some(live.release), place));
     let newer = live.filter(|live| *live > number);
     let rolling = state.rolling(name).filter(|(r, _)| !r.is_rollback()).and_then(|(r, _)| place(r));
-    let newer = newer.or(rolling.filter(|r| *r > number));
+    let waiting = state.waiting(name).into_iter().map(|(r, _)| r).filter(|r| matches!(r.purpose, Purpose::Delivery));
+    let newer = newer.or(rolling.filter(|r| *r > number)).or(waiting.map(|r| r.number).find(|r| *r > number));
     let delivery = state.releases.get(&number).is_some_and(|r| matches!(r.purpose, Purpose::Delivery));
     if let (Some(by), true) = (newer, delivery) {
         supersede(state, number, name, by, now, said);

@@ -34,9 +34,21 @@ pub fn changes<'a>(state: &'a PipelineState, release: &'a Release, environment: 
     between.chain(&release.changes).filter(|change| seen.insert(change.pull)).collect()
 }
 
+/// The same without what is live already: a release may be made of that once more, or have taken it over.
+pub fn new_changes<'a>(
+    state: &'a PipelineState,
+    release: &'a Release,
+    environment: &EnvironmentName,
+) -> Vec<&'a Change> {
+    let from = live_delivery(state, environment);
+    let mut changes = changes(state, release, environment);
+    changes.retain(|change| !is_in(state, from, change));
+    changes
+}
+
 /// The delivery that is live in an environment, which brought all that earlier ones brought; 0: none, or what is live is
 /// of no delivery and may be any commit, and then everything may be new.
-pub fn live_delivery(state: &PipelineState, environment: &EnvironmentName) -> ReleaseNumber {
+fn live_delivery(state: &PipelineState, environment: &EnvironmentName) -> ReleaseNumber {
     let live = state.live(environment).and_then(|live| state.releases.get(&live.release));
     live.and_then(|live| delivery_of(state, live)).unwrap_or(ReleaseNumber(0))
 }
@@ -214,7 +226,7 @@ pub fn suspects(state: &PipelineState, release: &Release, environment: &Environm
     const UNKNOWN: f64 = 0.2;
     const IRREVERSIBLE: f64 = 0.15;
     const ALL_FILES: f64 = 0.1;
-    let changes = changes(state, release, environment);
+    let changes = new_changes(state, release, environment);
     let files: u64 = changes.iter().map(|change| change.files).sum();
     let mut suspects: Vec<Suspect> = changes
         .iter()

@@ -49,9 +49,7 @@ pub fn safety(state: &PipelineState, release: &Release, stage: &Stage, now: Time
         return Safety { target: None, against: vec!["Nothing is live there to go back to.".to_owned()] };
     };
     let mut against = Vec::new();
-    let live = content::live_delivery(state, name);
-    let mut told = content::changes(state, release, name);
-    told.retain(|change| !content::is_in(state, live, change));
+    let told = content::new_changes(state, release, name);
     for change in &told {
         if !change.irreversible.is_empty() {
             let what = change.irreversible.join(", ");

@@ -206,6 +206,27 @@ fn a_merge_that_is_not_placed_is_asked_about_after_twice_as_long_each_time() {
 }
 
 #[test]
+fn merges_that_are_placed_together_do_not_wait_for_each_other() {
+    let mut stage = Stage1::new();
+    let reachable = |stage: &Stage1, pull| content::reachability(&sha(pull), &stage.plan);
+    for pull in [7, 8, 9] {
+        unplaceable(&mut stage, pull);
+        stage.merge(pull, "ada");
+    }
+    let standing = Standing::Ahead;
+    let compared = Comparison { standing, commits: Vec::new(), total_commits: 0, files: ChangedFiles::default() };
+    for pull in [7, 8, 9] {
+        stage.facts.insert(reachable(&stage, pull), Fact::Comparison(compared.clone()));
+    }
+    stage.now = stage.state.unplaced[2].ask_at;
+    for left in [2, 1, 0] {
+        look(&mut stage);
+        assert_eq!(stage.state.unplaced.len(), left);
+    }
+    assert_eq!(stage.state.releases.len(), 3);
+}
+
+#[test]
 fn a_merge_that_github_knows_and_does_not_place_is_never_given_up_and_shown() {
     let mut stage = Stage1::new();
     let need = content::reachability(&sha(7), &stage.plan);

@@ -549,6 +549,20 @@ fn what_is_live_already_keeps_nobody_from_going_back_though_it_was_taken_over_fu
 }
 
 #[test]
+fn an_older_delivery_takes_no_newer_ones_place_where_a_newer_policy_sent_that_straight() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").obey().obey();
+    let run = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
+    stage.plan.pipeline.environments.remove(0);
+    stage.merge(8, "ada");
+    assert!(matches!(phase(&stage, 2, "production"), StagePhase::Waiting { .. }));
+    stage.play(Event::RunChanged { run });
+    assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(2) });
+    let brings = content::changes(&stage.state, release(&stage, 2), &production());
+    assert_eq!(brings.iter().map(|change| change.pull.0).collect::<Vec<_>>(), [7, 8]);
+}
+
+#[test]
 fn what_pauses_and_was_not_reverted_does_not_give_way() {
     let mut stage = unasked(|production| production.rollout = vec![Portion::Percent(25), Portion::ALL]);
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();

@@ -154,20 +154,21 @@ fn knows_change(state: &PipelineState, pull: PullNumber) -> bool {
     state.releases.values().any(|r| matches!(r.purpose, Purpose::Delivery) && r.changes.iter().any(|c| c.pull == pull))
 }
 
-/// How a merged commit stands to the newest release.
+/// How the newest release stands to a merged commit.
 fn since_newest(state: &PipelineState, sha: &Sha) -> Option<Need> {
     Some(since(state.newest_forward()?, sha))
 }
 
-/// How a merged commit stands to a release.
+/// How a release stands to a merged commit. Seen from the merge, which most often comes after the release, there is no
+/// difference that GitHub would have to compute.
 fn since(release: &Release, sha: &Sha) -> Need {
-    Need::Comparison { base: release.sha.to_string(), head: sha.to_string() }
+    Need::Comparison { base: sha.to_string(), head: release.sha.to_string() }
 }
 
-/// Whether what is compared lies in what it is compared with.
+/// Whether a release contains the commit from which it is seen.
 fn is_contained(need: &Need, facts: &Facts) -> bool {
     match facts.get(need) {
-        Some(Fact::Comparison(found)) => is_within(found.standing),
+        Some(Fact::Comparison(found)) => matches!(found.standing, Standing::Ahead | Standing::Identical),
         Some(_) | None => false,
     }
 }
@@ -234,6 +235,13 @@ fn place_later(state: &mut PipelineState, mut unplaced: Unplaced, facts: &Facts,
     let given_up = |lost: &Unplaced| {
         format!("#{} is not released: GitHub does not say where {} stands", lost.change.pull, lost.sha.short())
     };
+    // What was placed before it in this very turn changed the question.
+    let unasked = since_newest(state, &unplaced.sha).is_some_and(|need| !facts.has(&need));
+    if unasked && unplaced.tries > 0 {
+        unplaced.ask_at = now;
+        state.unplaced.push(unplaced);
+        return;
+    }
     let absent = |need: Need| matches!(facts.get(&need), Some(Fact::Absent(Absence::NotFound)));
     let gone =
         absent(reachability(&unplaced.sha, &unplaced.plan)) || since_newest(state, &unplaced.sha).is_some_and(absent);

@@ -57,16 +57,21 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Whether GitHub gave up on computing a difference: it is too large, or was not ready in time. Said with 422, 500
-    /// or 503, and often of the same difference for good; not what it says under heavy load, which passes.
-    pub fn gave_up(&self) -> bool {
+    /// Whether GitHub has no difference to show: it is too large, was not ready in time, or the load is heavy. Said with
+    /// 422, 500 or 503.
+    pub fn has_no_diff(&self) -> bool {
         let message = self.message.as_deref().unwrap_or_default();
         let is = |error: &serde_json::Value, name: &str, value: &str| error.get(name).is_some_and(|v| v == value);
         let coded = |error: &serde_json::Value| is(error, "code", "not_available") && is(error, "field", "diff");
         let errors = self.errors.as_ref().and_then(serde_json::Value::as_array);
-        !message.contains("temporarily unavailable")
-            && (message.contains("taking too long to generate")
-                || errors.is_some_and(|errors| errors.iter().any(coded)))
+        ["taking too long to generate", "diff is temporarily unavailable"].iter().any(|words| message.contains(words))
+            || errors.is_some_and(|errors| errors.iter().any(coded))
+    }
+
+    /// The same where it is often said for good; heavy load passes.
+    pub fn gave_up(&self) -> bool {
+        self.has_no_diff()
+            && !self.message.as_deref().is_some_and(|message| message.contains("temporarily unavailable"))
     }
 
     /// The message with its details, in one line.
