@@ -98,14 +98,13 @@ pub fn become_candidate(
     now: Timestamp,
     said: &mut Said,
 ) {
-    // Somebody may have brought a newer release here meanwhile, or a newer policy may have sent one here straight; going
-    // back is for rollbacks only. A commit of no delivery has no place among them: it is compared before this one starts.
+    // Somebody may have brought a newer release here meanwhile; going back is for rollbacks only. A commit of no delivery
+    // has no place among them: it is compared before this one starts.
     let place = |release: &Release| content::delivery_of(state, release);
     let live = state.live(name).and_then(|live| state.releases.get(&live.release).map_or(Some(live.release), place));
     let newer = live.filter(|live| *live > number);
     let rolling = state.rolling(name).filter(|(r, _)| !r.is_rollback()).and_then(|(r, _)| place(r));
-    let waiting = state.waiting(name).into_iter().map(|(r, _)| r).filter(|r| matches!(r.purpose, Purpose::Delivery));
-    let newer = newer.or(rolling.filter(|r| *r > number)).or(waiting.map(|r| r.number).find(|r| *r > number));
+    let newer = newer.or(rolling.filter(|r| *r > number));
     let delivery = state.releases.get(&number).is_some_and(|r| matches!(r.purpose, Purpose::Delivery));
     if let (Some(by), true) = (newer, delivery) {
         supersede(state, number, name, by, now, said);
@@ -122,6 +121,12 @@ pub fn become_candidate(
     }
     if let Some(stage) = state.stage_mut(number, name) {
         stage.phase = StagePhase::Waiting { since: now };
+    }
+    // A newer one waits here already where a newer policy sent it straight.
+    let waiting = state.waiting(name).into_iter().map(|(r, _)| r).filter(|r| matches!(r.purpose, Purpose::Delivery));
+    let newer = waiting.map(|r| r.number).filter(|r| *r > number).min().filter(|_| delivery);
+    if let Some(newer) = newer {
+        take_places(state, newer, name, replaced_by(state, newer, name), now, said);
     }
 }
 
@@ -201,7 +206,13 @@ fn replaced_by(state: &PipelineState, number: ReleaseNumber, name: &EnvironmentN
     let mut brought = release.changes.len();
     let mut fits = true;
     let mut replaced = Vec::new();
-    for (old, _) in state.waiting(name).into_iter().rev().filter(|(r, _)| r.number != number && !r.is_rollback()) {
+    // An older delivery never takes a newer one's place: its commit does not hold what that brings.
+    let may_go = |r: &Release| match r.purpose {
+        Purpose::Delivery => r.number < number,
+        Purpose::Requested { .. } => r.number != number,
+        Purpose::Rollback { .. } => false,
+    };
+    for (old, _) in state.waiting(name).into_iter().rev().filter(|(r, _)| may_go(r)) {
         let brings = |by: &PullNumber| release.changes.iter().any(|new| new.pull == *by);
         let reverted =
             old.changes.iter().any(|change| state.reverted.get(&change.pull).is_some_and(|all| all.iter().any(brings)));

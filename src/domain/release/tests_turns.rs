@@ -206,6 +206,21 @@ fn a_merge_that_is_not_placed_is_asked_about_after_twice_as_long_each_time() {
 }
 
 #[test]
+fn a_merge_that_is_placed_later_belongs_to_the_first_release_that_brings_it_too() {
+    let mut stage = Stage1::new();
+    unplaceable(&mut stage, 7);
+    stage.merge(7, "ada").merge(8, "ada").merge(9, "ada");
+    assert_eq!(stage.state.releases.len(), 2);
+    let standing = Standing::Ahead;
+    let compared = Comparison { standing, commits: Vec::new(), total_commits: 0, files: ChangedFiles::default() };
+    stage.facts.insert(content::reachability(&sha(7), &stage.plan), Fact::Comparison(compared));
+    stage.now = stage.state.unplaced[0].ask_at;
+    look(&mut stage);
+    let first: Vec<u64> = stage.state.releases[&ReleaseNumber(1)].changes.iter().map(|c| c.pull.0).collect();
+    assert_eq!((first.contains(&7), stage.state.unplaced.len()), (true, 0));
+}
+
+#[test]
 fn merges_that_are_placed_together_do_not_wait_for_each_other() {
     let mut stage = Stage1::new();
     let reachable = |stage: &Stage1, pull| content::reachability(&sha(pull), &stage.plan);

@@ -558,8 +558,17 @@ fn an_older_delivery_takes_no_newer_ones_place_where_a_newer_policy_sent_that_st
     assert!(matches!(phase(&stage, 2, "production"), StagePhase::Waiting { .. }));
     stage.play(Event::RunChanged { run });
     assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(2) });
-    let brings = content::changes(&stage.state, release(&stage, 2), &production());
-    assert_eq!(brings.iter().map(|change| change.pull.0).collect::<Vec<_>>(), [7, 8]);
+    assert_eq!(pulls(&stage, 2), [7, 8]);
+}
+
+#[test]
+fn what_is_live_and_rolled_back_by_hand_has_its_culprit() {
+    let mut stage = unasked(|_| {});
+    through(&mut stage, 6);
+    through(&mut stage, 7);
+    stage.rollback("ada");
+    let hold = stage.state.blocks.iter().find(|block| block.kind == BlockKind::Hold).expect("a hold");
+    assert_eq!(hold.culprit, Some(PullNumber(7)));
 }
 
 #[test]

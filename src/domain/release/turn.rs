@@ -27,12 +27,7 @@ pub fn needs(state: &PipelineState, event: &Event, facts: &Facts, now: Timestamp
             if knows_change(state, change.pull) {
                 return Vec::new();
             }
-            let mut needs = vec![reachability(sha, plan)];
-            needs.extend(since_newest(state, sha));
-            if needs.iter().skip(1).any(|need| is_contained(need, facts)) {
-                needs.extend(earlier(state).map(|release| since(release, sha)));
-            }
-            needs
+            placing_needs(state, sha, plan, facts)
         }
         Event::Signal(Signal::Commanded { command, plan }) => command_needs(state, command, plan, facts),
         Event::ActionRequested { action, head_sha, by } => {
@@ -53,8 +48,7 @@ pub fn needs(state: &PipelineState, event: &Event, facts: &Facts, now: Timestamp
         Event::Look { .. } | Event::LookIfNewer { .. } => {
             let mut needs = rollout::needs(state, now);
             for unplaced in state.unplaced.iter().filter(|unplaced| unplaced.ask_at <= now) {
-                needs.push(reachability(&unplaced.sha, &unplaced.plan));
-                needs.extend(since_newest(state, &unplaced.sha));
+                needs.extend(placing_needs(state, &unplaced.sha, &unplaced.plan, facts));
             }
             needs.extend(card_needs(state, now));
             needs.extend(drift_due(state, now).into_iter().map(|(_, question)| Need::Reading { question }));
@@ -152,6 +146,14 @@ pub fn apply(state: &mut PipelineState, event: &Event, facts: &Facts, now: Times
 
 fn knows_change(state: &PipelineState, pull: PullNumber) -> bool {
     state.releases.values().any(|r| matches!(r.purpose, Purpose::Delivery) && r.changes.iter().any(|c| c.pull == pull))
+}
+
+/// What must be known to place a merged commit among the releases.
+fn placing_needs(state: &PipelineState, sha: &Sha, plan: &Plan, facts: &Facts) -> Vec<Need> {
+    let newest = since_newest(state, sha);
+    let contained = newest.as_ref().is_some_and(|need| is_contained(need, facts));
+    let before = earlier(state).filter(|_| contained).map(|release| since(release, sha));
+    [reachability(sha, plan)].into_iter().chain(newest).chain(before).collect()
 }
 
 /// How the newest release stands to a merged commit.
