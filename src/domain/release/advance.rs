@@ -140,6 +140,14 @@ pub fn brings_more(state: &mut PipelineState, number: ReleaseNumber, change: Cha
     for name in names {
         let older = replaced_by(state, number, &name).into_iter().filter(|old| *old < number).collect();
         take_places(state, number, &name, older, now, said);
+        // And what it brings more may be what one that waits behind it takes back.
+        let waiting =
+            state.waiting(&name).into_iter().map(|(r, _)| r).filter(|r| matches!(r.purpose, Purpose::Delivery));
+        let newer: Vec<ReleaseNumber> = waiting.map(|r| r.number).filter(|r| *r > number).collect();
+        for newer in newer.into_iter().rev() {
+            let older = replaced_by(state, newer, &name).into_iter().filter(|old| *old < newer).collect();
+            take_places(state, newer, &name, older, now, said);
+        }
     }
 }
 
@@ -206,10 +214,11 @@ fn replaced_by(state: &PipelineState, number: ReleaseNumber, name: &EnvironmentN
     let mut brought = release.changes.len();
     let mut fits = true;
     let mut replaced = Vec::new();
-    // An older delivery never takes a newer one's place: its commit does not hold what that brings.
+    // An older delivery never takes the place of a newer one, nor of what somebody asked for of that: its commit does not
+    // hold what those bring.
     let may_go = |r: &Release| match r.purpose {
         Purpose::Delivery => r.number < number,
-        Purpose::Requested { .. } => r.number != number,
+        Purpose::Requested { .. } => content::delivery_of(state, r).unwrap_or(r.number) <= number,
         Purpose::Rollback { .. } => false,
     };
     for (old, _) in state.waiting(name).into_iter().rev().filter(|(r, _)| may_go(r)) {

@@ -226,9 +226,17 @@ pub fn suspects(state: &PipelineState, release: &Release, environment: &Environm
     const UNKNOWN: f64 = 0.2;
     const IRREVERSIBLE: f64 = 0.15;
     const ALL_FILES: f64 = 0.1;
-    // What is live, or was, is suspected of what it was made for; what comes over it, of what that does not have.
     let over = delivery_of(state, release).is_none_or(|place| place > live_delivery(state, environment));
-    let changes = if over { new_changes(state, release, environment) } else { changes(state, release, environment) };
+    let is_live = state.live(environment).is_some_and(|live| live.release == release.number);
+    let changes = match (is_live, over) {
+        // What is live, and what was, is suspected of what it was made for; what somebody asked for, of its delivery's.
+        (true, _) => {
+            let delivery = delivery_of(state, release).and_then(|number| state.releases.get(&number));
+            delivery.unwrap_or(release).changes.iter().collect()
+        }
+        (false, true) => new_changes(state, release, environment),
+        (false, false) => changes(state, release, environment),
+    };
     let files: u64 = changes.iter().map(|change| change.files).sum();
     let mut suspects: Vec<Suspect> = changes
         .iter()

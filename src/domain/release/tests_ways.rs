@@ -572,6 +572,29 @@ fn what_is_live_and_rolled_back_by_hand_has_its_culprit() {
 }
 
 #[test]
+fn a_rollback_by_hand_after_a_failure_is_from_what_failed() {
+    let mut stage = unasked(|production| production.on_failure = OnFailure::Hold);
+    through(&mut stage, 6);
+    stage.merge(7, "ada").run(RunStatus::Succeeded).run(RunStatus::Failed);
+    stage.rollback("ada");
+    let hold = stage.state.blocks.iter().find(|block| block.kind == BlockKind::Hold).expect("a hold");
+    assert_eq!(hold.culprit, Some(PullNumber(7)), "not what it goes back to");
+    assert!(matches!(release(&stage, 3).purpose, Purpose::Rollback { from: Some(ReleaseNumber(2)), .. }));
+}
+
+#[test]
+fn what_somebody_asked_for_of_a_newer_commit_keeps_its_place_before_an_older_delivery() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").obey().obey();
+    let run = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
+    stage.merge(8, "ada");
+    deploy(&mut stage, 8, "production");
+    assert!(matches!(phase(&stage, 3, "production"), StagePhase::Waiting { .. }));
+    stage.play(Event::RunChanged { run });
+    assert!(matches!(phase(&stage, 3, "production"), StagePhase::Waiting { .. }), "its approvals count on");
+}
+
+#[test]
 fn what_pauses_and_was_not_reverted_does_not_give_way() {
     let mut stage = unasked(|production| production.rollout = vec![Portion::Percent(25), Portion::ALL]);
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();

@@ -10,7 +10,7 @@ use crate::domain::release::advance::{Wish, become_candidate, request};
 use crate::domain::release::block::hold;
 use crate::domain::release::content::is_reachable;
 use crate::domain::release::gate::{block_in_words, conditions, ending_command, resume_command};
-use crate::domain::release::rollback::{Going, abort, begin, default_target};
+use crate::domain::release::rollback::{Going, abort, begin, default_target, left_behind};
 
 pub(super) fn deploy(
     state: &mut PipelineState,
@@ -355,7 +355,13 @@ pub(super) fn roll_back(
     };
     let warning = harm(state, &environment, &target, now);
     let stop = Stop::RolledBack { by: command.by.clone() };
-    let from = abort(state, &environment, &stop, now, said).or_else(|| state.live(&environment).map(|l| l.release));
+    // What failed and may still run is left, before what was live: going back is from that.
+    let left = left_behind(state, &environment).and_then(|release| match &release.purpose {
+        Purpose::Rollback { from, .. } => *from,
+        Purpose::Delivery | Purpose::Requested { .. } => Some(release.number),
+    });
+    let live = state.live(&environment).map(|live| live.release);
+    let from = abort(state, &environment, &stop, now, said).or(left).or(live);
     let reason = reason
         .map_or_else(|| format!("{} rolled it back.", command.by), |r| format!("{} rolled it back: {r}.", command.by));
     let culprit = from
