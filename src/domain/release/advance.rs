@@ -123,11 +123,15 @@ pub fn become_candidate(
         stage.phase = StagePhase::Waiting { since: now };
     }
     // A newer one waits here already where a newer policy sent it straight.
-    let waiting = state.waiting(name).into_iter().map(|(r, _)| r).filter(|r| matches!(r.purpose, Purpose::Delivery));
-    let newer = waiting.map(|r| r.number).filter(|r| *r > number).min().filter(|_| delivery);
-    if let Some(newer) = newer {
+    if let (Some(newer), true) = (newer_waiting(state, number, name).into_iter().min(), delivery) {
         take_places(state, newer, name, replaced_by(state, newer, name), now, said);
     }
+}
+
+/// The deliveries that wait in an environment and are newer than a release, oldest first.
+fn newer_waiting(state: &PipelineState, number: ReleaseNumber, name: &EnvironmentName) -> Vec<ReleaseNumber> {
+    let waiting = state.waiting(name).into_iter().map(|(r, _)| r);
+    waiting.filter(|r| matches!(r.purpose, Purpose::Delivery) && r.number > number).map(|r| r.number).collect()
 }
 
 /// A release turned out to bring one change more: what that takes back may wait before it, and could never start.
@@ -141,10 +145,7 @@ pub fn brings_more(state: &mut PipelineState, number: ReleaseNumber, change: Cha
         let older = replaced_by(state, number, &name).into_iter().filter(|old| *old < number).collect();
         take_places(state, number, &name, older, now, said);
         // And what it brings more may be what one that waits behind it takes back.
-        let waiting =
-            state.waiting(&name).into_iter().map(|(r, _)| r).filter(|r| matches!(r.purpose, Purpose::Delivery));
-        let newer: Vec<ReleaseNumber> = waiting.map(|r| r.number).filter(|r| *r > number).collect();
-        for newer in newer.into_iter().rev() {
+        for newer in newer_waiting(state, number, &name).into_iter().rev() {
             let older = replaced_by(state, newer, &name).into_iter().filter(|old| *old < newer).collect();
             take_places(state, newer, &name, older, now, said);
         }

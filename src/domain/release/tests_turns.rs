@@ -3,7 +3,7 @@
 use super::tests::*;
 use super::tests_verify::verification;
 use super::*;
-use crate::domain::event::Event;
+use crate::domain::event::{Event, Reverted};
 use crate::domain::facts::{Absence, ChangedFiles, Comparison, Fact, RunStatus, Standing};
 use crate::domain::policy::{OnFailure, Probe, Verification};
 use crate::domain::reading::Reading;
@@ -218,6 +218,24 @@ fn a_merge_that_is_placed_later_belongs_to_the_first_release_that_brings_it_too(
     look(&mut stage);
     let first: Vec<u64> = stage.state.releases[&ReleaseNumber(1)].changes.iter().map(|c| c.pull.0).collect();
     assert_eq!((first.contains(&7), stage.state.unplaced.len()), (true, 0));
+}
+
+#[test]
+fn what_waits_first_gives_way_when_it_turns_out_to_bring_what_the_next_takes_back() {
+    let mut stage = Stage1::new();
+    stage.plan.pipeline.max_changes = Some(1);
+    stage.plan.pipeline.environments.remove(0);
+    unplaceable(&mut stage, 7);
+    stage.merge(7, "ada").merge(8, "ada");
+    stage.merge_as(Change { reverts: vec![Reverted::Pull(PullNumber(7))], ..change(9, "ada") });
+    assert_eq!(stage.state.waiting(&production()).len(), 2, "one change a release");
+    let standing = Standing::Ahead;
+    let compared = Comparison { standing, commits: Vec::new(), total_commits: 0, files: ChangedFiles::default() };
+    stage.facts.insert(content::reachability(&sha(7), &stage.plan), Fact::Comparison(compared));
+    stage.now = stage.state.unplaced[0].ask_at;
+    look(&mut stage);
+    let waiting: Vec<u64> = stage.state.waiting(&production()).iter().map(|(release, _)| release.number.0).collect();
+    assert_eq!(waiting, [2]);
 }
 
 #[test]
