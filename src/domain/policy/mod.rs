@@ -184,7 +184,7 @@ pub struct Pipeline {
 pub struct RollbackPolicy {
     /// Name of the Actions artifact that a deployment needs, `{sha}` and `{service}` filled in; `None`: none is looked for.
     pub artifact: Option<String>,
-    /// How long after it was last live a release may be gone back to; `None`: for ever.
+    /// How long after it went live a release may be gone back to; `None`: for ever.
     pub within: Option<Span>,
 }
 

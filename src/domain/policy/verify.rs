@@ -18,7 +18,7 @@ pub struct Verification {
     /// How many bad answers of a step are forgiven.
     pub failures_allowed: u32,
     pub no_data: NoData,
-    /// It is asked and shown, and decides nothing.
+    /// It is asked, decides nothing, and what it would have said is shown.
     pub dry_run: bool,
 }
 

@@ -294,6 +294,9 @@ pub struct Stage {
 /// What is shown beside a decision and had to be looked up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
+    /// What verifications that decide nothing said of its newest rollout.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dry_runs: Vec<verify::DryRun>,
     pub at: Timestamp,
     /// Of the release's commit; `None`: GitHub did not say.
     pub checks: Option<Vec<CheckState>>,
@@ -586,6 +589,7 @@ impl Stage {
         match &self.phase {
             StagePhase::Rolling(rollout) => Some(rollout),
             StagePhase::Ahead
+            dry_runs: Vec::new(),
             | StagePhase::Waiting { .. }
             | StagePhase::Succeeded { .. }
             | StagePhase::Failed { .. }

@@ -51,6 +51,7 @@ pub fn start(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut Said
     let Some(stage) = release.stages.iter_mut().find(|s| s.policy.name == at.environment) else { return };
     stage.phase = StagePhase::Rolling(Rollout { step: 0, started_at: now, phase: StepPhase::Creating, stopping: None });
     stage.conditions.clear();
+    stage.dry_runs.clear();
     said.acts.push((deployment_key(&repo, &service, at.release, &at.environment), act));
     said.notes.push(format!("release {} starts in {}", at.release, at.environment));
 }
@@ -67,8 +68,8 @@ pub fn needs(state: &PipelineState, now: Timestamp) -> Vec<Need> {
                 needs.push(Need::Run { run: *run });
             }
             StepPhase::Finding { .. } => needs.extend(search(state, &at)),
-            StepPhase::Baking { asked, .. } => {
-                let place = Place { sha: &release.sha, key: &key, started_at: rollout.started_at };
+            StepPhase::Baking { until, asked, .. } => {
+                let place = Place { sha: &release.sha, key: &key, started_at: rollout.started_at, until: *until };
                 needs.extend(verify::needs(&stage.policy.verify, asked, &place, now));
             }
             StepPhase::Running { .. }
@@ -109,7 +110,7 @@ pub fn wake_at(policy: &EnvironmentPolicy, rollout: &Rollout, now: Timestamp) ->
         StepPhase::Baking { until, asked, .. } => {
             let soon = now.plus(Span::seconds(1));
             let ends = if *until > now { *until } else { until.plus(policy.timeout).max(soon) };
-            let next = verify::wake_at(&policy.verify, asked, now);
+            let next = verify::wake_at(&policy.verify, asked, *until, now);
             Some(next.map_or(ends, |next| next.min(ends)))
         }
         // Its gate says when time may open it, and a person is asked.
@@ -129,7 +130,7 @@ pub fn effect_ended(state: &mut PipelineState, key: &EffectKey, ending: &Ending,
             StepPhase::Dispatching { since } if *key == step => {
                 dispatched(state, &at, *since, ending, now, said);
             }
-            StepPhase::Baking { .. } => with_asked(state, &at, |policies, asked| {
+            StepPhase::Baking { .. } => with_asked(state, &at, said, |policies, asked| {
                 for (index, (policy, asked)) in policies.iter().zip(asked).enumerate() {
                     if asked.run.as_ref().is_some_and(|t| *key == verify::trial_key(&step, index, t.attempt)) {
                         verify::dispatched(policy, asked, ending, now);
@@ -150,15 +151,17 @@ pub fn effect_ended(state: &mut PipelineState, key: &EffectKey, ending: &Ending,
 fn with_asked(
     state: &mut PipelineState,
     at: &At,
+    said: &mut Said,
     work: impl FnOnce(&[crate::domain::policy::Verification], &mut [Asked]),
 ) {
     let Some(stage) = state.stage_mut(at.release, &at.environment) else { return };
-    let Stage { policy, phase: StagePhase::Rolling(Rollout { phase: StepPhase::Baking { asked, .. }, .. }), .. } =
-        stage
-    else {
-        return;
-    };
+    let Stage { policy, phase: StagePhase::Rolling(Rollout { step, phase, .. }), dry_runs, .. } = stage else { return };
+    let StepPhase::Baking { asked, .. } = phase else { return };
     work(&policy.verify, asked);
+    let new = verify::note_dry_runs(&policy.verify, asked, (*step, false), dry_runs);
+    for new in new.iter().filter(|new| new.outcome != verify::Outcome::Inconclusive) {
+        said.notes.push(format!("release {} in {}, {new}", at.release, at.environment));
+    }
     let running = |asked: &Asked| match asked.run.as_ref()?.standing {
         verify::TrialStanding::Running { run } => Some(run),
         verify::TrialStanding::Dispatching | verify::TrialStanding::Finding | verify::TrialStanding::Ended => None,
@@ -322,7 +325,7 @@ pub fn run_seen(state: &mut PipelineState, run: &RunSnapshot, seen: Seen, now: T
                 continue;
             }
             StepPhase::Baking { .. } => {
-                with_asked(state, &at, |policies, asked| {
+                with_asked(state, &at, said, |policies, asked| {
                     trial_seen(policies, asked, &key, run, seen, now);
                 });
                 continue;
@@ -439,6 +442,12 @@ pub fn step_succeeded(
 
 /// The step is well: on to the next one, or the rollout is through.
 pub fn step_done(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut Said) {
+    if let Some(Stage { policy, phase: StagePhase::Rolling(rollout), dry_runs, .. }) =
+        state.stage_mut(at.release, &at.environment)
+        && let StepPhase::Baking { asked, .. } = &rollout.phase
+    {
+        verify::note_dry_runs(&policy.verify, asked, (rollout.step, true), dry_runs);
+    }
     let Some(rollout) = rollout_at(state, at) else { return };
     let steps =
         state.releases.get(&at.release).and_then(|r| r.stage(&at.environment)).map_or(0, |s| s.policy.rollout.len());
@@ -457,15 +466,13 @@ pub fn step_done(state: &mut PipelineState, at: &At, now: Timestamp, said: &mut 
 /// Judges what was looked up for the verifications of steps that bake, and dispatches workflows that are due.
 pub fn verified(state: &mut PipelineState, facts: &Facts, now: Timestamp, said: &mut Said) {
     for (at, rollout) in under_way(state) {
-        if !matches!(rollout.phase, StepPhase::Baking { .. }) {
-            continue;
-        }
+        let StepPhase::Baking { until, .. } = rollout.phase else { continue };
         let key = dispatch_key(&state.repo, &state.service, at.release, &at.environment, rollout.step);
         let Some(release) = state.releases.get(&at.release) else { continue };
         let (sha, branch) = (release.sha.clone(), release.plan.default_branch.clone());
-        let place = Place { sha: &sha, key: &key, started_at: rollout.started_at };
+        let place = Place { sha: &sha, key: &key, started_at: rollout.started_at, until };
         let mut trials = Vec::new();
-        with_asked(state, &at, |policies, asked| {
+        with_asked(state, &at, said, |policies, asked| {
             for (index, attempt) in verify::look(policies, asked, &place, facts, now) {
                 if let Some(Probe::Workflow { workflow }) = policies.get(index).map(|policy| &policy.probe) {
                     trials.push((workflow.clone(), verify::trial_key(&key, index, attempt)));
@@ -488,7 +495,10 @@ pub fn time_passed(state: &mut PipelineState, now: Timestamp, said: &mut Said) {
         match &rollout.phase {
             StepPhase::Baking { until, asked, .. } => match verify::verdict(&stage.policy.verify, asked) {
                 Verdict::Failed(why) => fail(state, &at, why, Damage::Possible, now, said),
-                Verdict::Passed if *until <= now => step_done(state, &at, now, said),
+                Verdict::Passed if until.plus(timeout) <= now => step_done(state, &at, now, said),
+                Verdict::Passed if *until <= now && verify::dry_runs_asked(&stage.policy.verify, asked) => {
+                    step_done(state, &at, now, said);
+                }
                 Verdict::Open if until.plus(timeout) <= now => {
                     let why = verify::undecided(&stage.policy.verify, asked);
                     said.notes.push(format!("release {} is undecided in {}: {why}", at.release, at.environment));

@@ -7,7 +7,7 @@ use crate::domain::effect::{Act, Content, Target};
 use crate::domain::event::{Event, Reverted};
 use crate::domain::facts::RunStatus;
 use crate::domain::policy::Portion;
-use crate::domain::policy::{Band, Freeze, Raise, Requirement, Window};
+use crate::domain::policy::{Band, Freeze, OnFailure, Raise, Requirement, Window};
 use crate::domain::view;
 
 /// A stage whose production a policy changes before anything is released.
@@ -221,7 +221,7 @@ fn an_override_passes_one_gate_once_and_is_reviewed_by_somebody_else() {
 }
 
 /// A check run of the pipeline as people see it.
-fn check(stage: &Stage1, name: &str) -> String {
+pub(super) fn check(stage: &Stage1, name: &str) -> String {
     let views = view::card::views(&stage.state);
     let found = views.into_iter().find_map(|(target, content)| match (target, content) {
         (Target::CheckRun { name: found, .. }, Content::Check(check)) if found == name => Some(check),
@@ -293,6 +293,21 @@ fn the_card_shows_content_risk_safety_and_what_happens() {
 
     - `0000000` goes to `production` in 2 steps: 25 %, 100 %.
     - Each step must stay well for 10 min.
+    ");
+}
+
+#[test]
+fn the_card_promises_no_rollback_where_a_failure_is_only_held() {
+    let mut stage = with(|production| production.on_failure = OnFailure::Hold);
+    stage.merge(6, "ada").run(RunStatus::Succeeded);
+    stage.approve("grace");
+    stage.run(RunStatus::Succeeded).merge(7, "ada").run(RunStatus::Succeeded);
+    let card = check(&stage, "plimsoll/release (api)");
+    let rollback = card.split("### ").find(|part| part.starts_with("Rollback")).expect("a part of its own");
+    insta::assert_snapshot!(rollback.trim(), @r"
+    Rollback: by a person
+
+    On failure it is held; `/plimsoll rollback production` goes back to release 1 (`0000000`).
     ");
 }
 

@@ -1,6 +1,7 @@
 //! Steps, verification, rollback and what gives way.
 
 use super::tests::*;
+use super::tests_gates::check;
 use super::*;
 use crate::domain::chatops::Verb;
 use crate::domain::effect::Act;
@@ -140,8 +141,109 @@ fn a_dry_run_is_asked_and_decides_nothing() {
     stage.readings = |_| answers(500);
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey();
     step(&mut stage);
-    stage.wait(Span::minutes(1));
+    assert_eq!(stage.live("production"), None, "there is no bake, and nobody was asked yet");
+    stage.wait(Span::seconds(5));
     assert_eq!(stage.live("production"), Some(1));
+    insta::assert_snapshot!(dry_runs(&stage), @"- 🕓 `healthz` would be undecided: answered 500, not 200");
+}
+
+#[test]
+fn what_a_dry_run_would_have_said_stands_on_the_card() {
+    let errors = Verification { name: "errors".into(), dry_run: true, failures_allowed: 0, ..healthz() };
+    let mut stage = unasked(|production| {
+        production.rollout = vec![Portion::Percent(25), Portion::ALL];
+        production.bake = Span::minutes(5);
+        production.verify = vec![Verification { dry_run: true, ..healthz() }, errors];
+    });
+    stage.readings = |_| answers(500);
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey();
+    step(&mut stage);
+    stage.wait(Span::seconds(5));
+    insta::assert_snapshot!(dry_runs(&stage), @r"
+    - 🕓 `healthz` would be undecided at 25 %: answered 500, not 200
+    - ❌ `errors` would have failed at 25 %: answered 500, not 200
+    ");
+    stage.wait(Span::minutes(10));
+    insta::assert_snapshot!(dry_runs(&stage), @r"
+    - ❌ `healthz` would have failed at 25 %: answered 500, not 200
+    - ❌ `errors` would have failed at 25 %: answered 500, not 200
+    ");
+    stage.readings = |_| answers(200);
+    step(&mut stage);
+    stage.wait(Span::minutes(10));
+    assert_eq!(stage.live("production"), Some(1));
+    insta::assert_snapshot!(dry_runs(&stage), @r"
+    - ❌ `healthz` would have failed at 25 %: answered 500, not 200
+    - ❌ `errors` would have failed at 25 %: answered 500, not 200
+    ");
+    let told: Vec<&String> = stage.said.notes.iter().filter(|note| note.contains("dry run")).collect();
+    insta::assert_snapshot!(format!("{told:#?}"), @r#"
+    [
+        "release 1 in production, dry run of errors: would have failed, answered 500, not 200",
+        "release 1 in production, dry run of healthz: would have failed, answered 500, not 200",
+    ]
+    "#);
+}
+
+#[test]
+fn a_dry_run_that_has_failed_wakes_nobody_any_more() {
+    let smoke = Probe::Workflow { workflow: WorkflowFile::new("smoke.yml") };
+    let smoke = Verification { probe: smoke, failures_allowed: 0, dry_run: true, ..healthz() };
+    let mut stage = unasked(|production| {
+        production.bake = Span::hours(1);
+        production.verify = vec![smoke, Verification { failures_allowed: 0, dry_run: true, ..healthz() }];
+    });
+    stage.readings = |_| answers(500);
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey();
+    step(&mut stage);
+    stage.wait(Span::seconds(5)).obey().end(RunStatus::Failed).wait(Span::seconds(5));
+    let next = super::advance::wake_at(&stage.state, stage.now).expect("the end of the bake");
+    assert!(next.since(stage.now) > Span::minutes(50), "it bakes in peace, not until {next:?}");
+    stage.wait(Span::hours(1));
+    assert_eq!(stage.live("production"), Some(1));
+}
+
+#[test]
+fn while_a_step_waits_for_a_dry_run_nothing_else_is_asked() {
+    let smoke = Probe::Workflow { workflow: WorkflowFile::new("smoke.yml") };
+    let mut stage = unasked(|production| {
+        let smoke = Verification { name: "smoke".into(), probe: smoke, dry_run: true, ..healthz() };
+        production.verify = vec![healthz(), smoke];
+    });
+    stage.readings = |_| answers(200);
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey();
+    step(&mut stage);
+    stage.wait(Span::minutes(2));
+    stage.readings = |_| answers(500);
+    stage.wait(Span::minutes(10));
+    assert_eq!((stage.live("production"), rolling(&stage)), (None, Some(1)), "{}", stage.status());
+    stage.obey();
+    assert_eq!(stage.live("production"), Some(1));
+}
+
+#[test]
+fn a_dry_run_that_nobody_can_ask_holds_nothing_up_for_good() {
+    let smoke = Probe::Workflow { workflow: WorkflowFile::new("smoke.yml") };
+    let mut stage =
+        unasked(|production| production.verify = vec![Verification { probe: smoke, dry_run: true, ..healthz() }]);
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey();
+    step(&mut stage);
+    // GitHub never says what became of the dispatch.
+    stage.wait(Span::minutes(29));
+    assert_eq!(stage.live("production"), None);
+    stage.wait(Span::minutes(2));
+    assert_eq!(stage.live("production"), Some(1));
+}
+
+fn rolling(stage: &Stage1) -> Option<u64> {
+    stage.state.rolling(&production()).map(|(release, _)| release.number.0)
+}
+
+/// That part of the card.
+fn dry_runs(stage: &Stage1) -> String {
+    let card = check(stage, "plimsoll/release (api)");
+    let part = card.split_once("### Dry runs, which decide nothing\n").map_or("", |(_, after)| after);
+    part.split("###").next().unwrap_or_default().trim().to_owned()
 }
 
 #[test]

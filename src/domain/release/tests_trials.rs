@@ -15,7 +15,7 @@ fn trying(standing: TrialStanding) -> Asked {
 /// What a workflow verification is after a look, and which try it dispatches.
 fn looked(policy: &Verification, asked: Asked, fact: Option<Fact>, now: Timestamp) -> (Asked, Vec<(usize, u32)>) {
     let (commit, key) = (sha(7), EffectKey::new("step-1"));
-    let place = Place { sha: &commit, key: &key, started_at: NOW };
+    let place = Place { sha: &commit, key: &key, started_at: NOW, until: NOW };
     let policies = [policy.clone()];
     let wanted = needs(&policies, std::slice::from_ref(&asked), &place, now);
     let facts: Facts = wanted.into_iter().zip(fact).collect();
@@ -129,7 +129,7 @@ fn a_dispatch_of_a_verification_that_ends_badly_is_no_failure() {
 #[test]
 fn the_clock_calls_when_the_next_question_is_due() {
     let after = |probe: Probe, asked: Asked| {
-        let at = wake_at(&[verification(probe)], &[asked], NOW)?;
+        let at = wake_at(&[verification(probe)], &[asked], NOW.plus(Span::hours(1)), NOW)?;
         Some(at.since(NOW).0 / 1_000)
     };
     let seen = |ago: u64, asked: Asked| Asked { at: Some(NOW.minus(Span::seconds(ago))), ..asked };
@@ -147,7 +147,7 @@ fn the_clock_calls_when_the_next_question_is_due() {
 #[test]
 fn a_run_of_a_verification_is_asked_about_no_more_often_than_the_policy_says() {
     let (commit, key) = (sha(7), EffectKey::new("step-1"));
-    let place = Place { sha: &commit, key: &key, started_at: NOW };
+    let place = Place { sha: &commit, key: &key, started_at: NOW, until: NOW };
     let asked = [Asked { at: Some(NOW), ..trying(TrialStanding::Running { run: RunId(5) }) }];
     let wanted = |wait| needs(&[verification(smoke())], &asked, &place, NOW.plus(wait));
     assert_eq!(wanted(Span(29_999)), []);

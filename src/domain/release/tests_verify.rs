@@ -257,7 +257,7 @@ fn heard_of(fact: Fact) -> String {
     let policies = [verification(Probe::Check { name: "smoke".into() })];
     let mut asked = [Asked::nothing()];
     let (commit, key) = (sha(7), EffectKey::new("step-1"));
-    let place = Place { sha: &commit, key: &key, started_at: NOW };
+    let place = Place { sha: &commit, key: &key, started_at: NOW, until: NOW };
     let wanted = needs(&policies, &asked, &place, NOW);
     assert_eq!(wanted, [Need::Checks { sha: commit.clone() }]);
     let facts: Facts = [(wanted[0].clone(), fact)].into_iter().collect();
@@ -297,7 +297,7 @@ fn of_all_checks_of_one_name_the_worst_counts() {
 #[test]
 fn a_check_that_has_not_ended_is_waited_for_whatever_no_data_means() {
     let (commit, key) = (sha(7), EffectKey::new("step-1"));
-    let place = Place { sha: &commit, key: &key, started_at: NOW };
+    let place = Place { sha: &commit, key: &key, started_at: NOW, until: NOW };
     let probe = Probe::Check { name: "smoke".into() };
     let policy = Verification { no_data: NoData::Success, successes: 1, ..verification(probe) };
     let mut asked = [Asked::nothing()];
@@ -318,7 +318,7 @@ fn a_check_that_has_not_ended_is_waited_for_whatever_no_data_means() {
 /// Some answers after one another, as a turn hears them: good, bad, unasked.
 fn after(policy: &Verification, answers_heard: &[Reading]) -> Asked {
     let (commit, key) = (sha(7), EffectKey::new("step-1"));
-    let place = Place { sha: &commit, key: &key, started_at: NOW };
+    let place = Place { sha: &commit, key: &key, started_at: NOW, until: NOW };
     let mut asked = [Asked::nothing()];
     let mut now = NOW;
     for reading in answers_heard {
@@ -390,7 +390,7 @@ fn what_is_undecided_names_only_what_decides_and_has_not_passed() {
 fn a_turn_asks_at_most_six_questions_outside_github_and_the_rest_in_the_next() {
     let not_worse = prometheus(Demand::NotWorse { worse: Worse::Higher, by: 0.1, at_least: 0.5 });
     let (commit, key) = (sha(7), EffectKey::new("step-1"));
-    let place = Place { sha: &commit, key: &key, started_at: NOW.minus(Span::minutes(1)) };
+    let place = Place { sha: &commit, key: &key, started_at: NOW.minus(Span::minutes(1)), until: NOW };
     let seen = [Asked { at: Some(NOW.minus(Span(29_999))), ..Asked::nothing() }];
     assert_eq!(needs(&[verification(http(None, None))], &seen, &place, NOW), [], "it was asked just now");
     let asked_for = |probes: &[Probe]| {

@@ -44,6 +44,36 @@ pub enum Outcome {
     Inconclusive,
 }
 
+/// What a verification that decides nothing would have said of a release in an environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DryRun {
+    pub name: String,
+    /// Of the rollout, from 0.
+    pub step: usize,
+    /// That the step had passed, had failed, or had stayed undecided.
+    pub outcome: Outcome,
+    /// What it heard when that came about: a few words, plain text.
+    pub says: String,
+}
+
+impl std::fmt::Display for DryRun {
+    /// Plain text, for instance `dry run of errors: would have failed, 0.31 is not below 0.05`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "dry run of {}: {}, {}", self.name, self.outcome.would(), self.says)
+    }
+}
+
+impl Outcome {
+    /// What it would have meant for a step, had it decided.
+    pub fn would(self) -> &'static str {
+        match self {
+            Self::Success => "would have passed",
+            Self::Failure => "would have failed",
+            Self::Inconclusive => "would be undecided",
+        }
+    }
+}
+
 /// The workflow run of a verification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
@@ -83,6 +113,16 @@ impl Asked {
     fn passed(&self, policy: &Verification) -> bool {
         self.successes >= policy.successes
     }
+
+    fn failed(&self, policy: &Verification) -> bool {
+        self.failures > policy.failures_allowed
+    }
+
+    /// Whether a question went out and is no longer on its way.
+    fn was_asked(&self) -> bool {
+        let run = self.run.as_ref().map(|trial| trial.standing);
+        self.at.is_some() || matches!(run, Some(TrialStanding::Running { .. } | TrialStanding::Ended))
+    }
 }
 
 /// Key of the dispatch of a workflow verification; `index` and `step` from 0.
@@ -93,12 +133,52 @@ pub fn trial_key(step: &EffectKey, index: usize, attempt: u32) -> EffectKey {
 /// Judges the verifications of a step; those that decide nothing are left out.
 pub fn verdict(policies: &[Verification], asked: &[Asked]) -> Verdict {
     let deciding = || policies.iter().zip(asked).filter(|(policy, _)| !policy.dry_run);
-    let failed = deciding().find(|(policy, asked)| asked.failures > policy.failures_allowed);
+    let failed = deciding().find(|(policy, asked)| asked.failed(policy));
     if let Some((policy, asked)) = failed {
         let says = asked.heard.as_ref().map_or("", |heard| &heard.says);
         return Verdict::Failed(format!("verification {} failed: {says}", policy.name));
     }
     if deciding().all(|(policy, asked)| asked.passed(policy)) { Verdict::Passed } else { Verdict::Open }
+}
+
+/// Whether each verification that decides nothing was asked: until then a step stays, since it would hear nothing.
+pub fn dry_runs_asked(policies: &[Verification], asked: &[Asked]) -> bool {
+    policies.iter().zip(asked).filter(|(policy, _)| policy.dry_run).all(|(_, asked)| asked.was_asked())
+}
+
+/// Writes down what those that decide nothing would have said of a step so far; what is new of it.
+///
+/// What would have failed stays so in later steps. All else tells of the newest step, and while that goes on changes only
+/// with the outcome: people see it on GitHub, where each change is a write. `over`: the step has ended.
+pub fn note_dry_runs(
+    policies: &[Verification],
+    asked: &[Asked],
+    (step, over): (usize, bool),
+    known: &mut Vec<DryRun>,
+) -> Vec<DryRun> {
+    let mut new = Vec::new();
+    for (policy, asked) in policies.iter().zip(asked).filter(|(policy, _)| policy.dry_run) {
+        let Some(heard) = &asked.heard else { continue };
+        let outcome = match (asked.failed(policy), asked.passed(policy)) {
+            (true, _) => Outcome::Failure,
+            (false, true) => Outcome::Success,
+            (false, false) => Outcome::Inconclusive,
+        };
+        let old = known.iter().position(|old| old.name == policy.name);
+        let same = old.map(|at| &known[at]).is_some_and(|old| (old.step, old.outcome) == (step, outcome));
+        if old.is_some_and(|at| known[at].outcome == Outcome::Failure) || (same && !over) {
+            continue;
+        }
+        let now = DryRun { name: policy.name.clone(), step, outcome, says: heard.says.clone() };
+        if !same {
+            new.push(now.clone());
+        }
+        match old {
+            Some(at) => known[at] = now,
+            None => known.push(now),
+        }
+    }
+    new
 }
 
 /// What is still open of a step's verification, for the person who must decide; a few words.
@@ -112,7 +192,13 @@ pub fn undecided(policies: &[Verification], asked: &[Asked]) -> String {
 }
 
 fn is_due(policy: &Verification, asked: &Asked, now: Timestamp) -> bool {
-    asked.at.is_none_or(|at| at.plus(policy.every) <= now)
+    // One that decides nothing goes on after it failed, and then nothing more is to be learned.
+    !asked.failed(policy) && asked.at.is_none_or(|at| at.plus(policy.every) <= now)
+}
+
+/// Whether all that decides has passed and the bake is over: only dry runs keep the step, and nothing else is asked.
+fn rests(policies: &[Verification], asked: &[Asked], until: Timestamp, now: Timestamp) -> bool {
+    until <= now && verdict(policies, asked) == Verdict::Passed
 }
 
 /// A place where something is verified: the release's step, and since when it rolls.
@@ -121,6 +207,8 @@ pub struct Place<'a> {
     pub sha: &'a Sha,
     pub key: &'a EffectKey,
     pub started_at: Timestamp,
+    /// When its bake ends.
+    pub until: Timestamp,
 }
 
 /// How many questions one turn asks outside GitHub: each may take many seconds, and a turn has two minutes.
@@ -129,7 +217,12 @@ const QUESTIONS_MAX: usize = 6;
 /// What must be known to judge the verifications that are due; those that are not asked now are asked in the next turn.
 pub fn needs(policies: &[Verification], asked: &[Asked], place: &Place<'_>, now: Timestamp) -> Vec<Need> {
     let mut needs = Vec::new();
-    for (index, (policy, asked)) in policies.iter().zip(asked).enumerate() {
+    let rests = rests(policies, asked, place.until, now);
+    let asking = policies.iter().zip(asked).enumerate().filter(|(_, (policy, _))| policy.dry_run || !rests);
+    // What waited longest is asked first, so that each has its turn.
+    let mut asking: Vec<_> = asking.collect();
+    asking.sort_by_key(|(_, (_, asked))| asked.at);
+    for (index, (policy, asked)) in asking {
         match &policy.probe {
             Probe::Workflow { workflow } => match &asked.run {
                 Some(Trial { standing: TrialStanding::Running { run }, .. }) if is_due(policy, asked, now) => {
@@ -198,6 +291,8 @@ pub fn look(
                 continue;
             }
             _ if !is_due(policy, asked, now) => continue,
+            // Not looked up in this turn.
+            Probe::Check { .. } if facts.checks(place.sha).is_none() => continue,
             Probe::Check { name } => match checked(name, facts.checks(place.sha)) {
                 // No answer yet, so `no_data` does not speak for it either.
                 Err(not_yet) => {
@@ -249,7 +344,7 @@ fn trial(
     facts: &Facts,
     now: Timestamp,
 ) -> Option<u32> {
-    if asked.passed(policy) || asked.failures > policy.failures_allowed {
+    if asked.passed(policy) || asked.failed(policy) {
         return None;
     }
     let Some(trial) = &asked.run else {
@@ -326,20 +421,23 @@ pub fn dispatched(policy: &Verification, asked: &mut Asked, ending: &Ending, now
 }
 
 /// When a verification must be looked at next, whatever else happens.
-pub fn wake_at(policies: &[Verification], asked: &[Asked], now: Timestamp) -> Option<Timestamp> {
+pub fn wake_at(policies: &[Verification], asked: &[Asked], until: Timestamp, now: Timestamp) -> Option<Timestamp> {
     let soon = now.plus(Span::seconds(1));
-    let due = policies.iter().zip(asked).filter_map(|(policy, asked)| {
-        let again = asked.at.map_or(soon, |at| at.plus(policy.every).max(soon));
-        match (&policy.probe, &asked.run) {
-            (Probe::Workflow { .. }, _) if asked.passed(policy) => None,
-            // The outbox owns it: it reports however long it takes.
-            (Probe::Workflow { .. }, Some(Trial { standing: TrialStanding::Dispatching, .. })) => None,
-            (Probe::Workflow { .. }, Some(Trial { standing: TrialStanding::Finding, .. })) => {
-                Some(now.plus(Span::seconds(15)))
+    let rests = rests(policies, asked, until, now);
+    let due =
+        policies.iter().zip(asked).filter(|(policy, _)| policy.dry_run || !rests).filter_map(|(policy, asked)| {
+            let again = asked.at.map_or(soon, |at| at.plus(policy.every).max(soon));
+            match (&policy.probe, &asked.run) {
+                _ if policy.dry_run && asked.failed(policy) => None,
+                (Probe::Workflow { .. }, _) if asked.passed(policy) => None,
+                // The outbox owns it: it reports however long it takes.
+                (Probe::Workflow { .. }, Some(Trial { standing: TrialStanding::Dispatching, .. })) => None,
+                (Probe::Workflow { .. }, Some(Trial { standing: TrialStanding::Finding, .. })) => {
+                    Some(now.plus(Span::seconds(15)))
+                }
+                (_, _) => Some(again),
             }
-            (_, _) => Some(again),
-        }
-    });
+        });
     due.min()
 }
 

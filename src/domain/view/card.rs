@@ -10,9 +10,10 @@ use crate::domain::event::{Change, StageStanding};
 use crate::domain::facts::CheckStanding;
 use crate::domain::ids::*;
 use crate::domain::markdown::{clip, code, text};
-use crate::domain::policy::{Band, GateName};
+use crate::domain::policy::{Band, GateName, OnFailure, Portion};
 use crate::domain::release::gate::{Condition, approvals_wanted, approvers, bake};
 use crate::domain::release::rollback::{Safety, default_target, safety};
+use crate::domain::release::verify::{DryRun, Outcome};
 use crate::domain::release::*;
 use crate::domain::risk::ReleaseRisk;
 use serde::{Serialize, Serializer};
@@ -52,6 +53,10 @@ pub struct Card<'a> {
     pub known: Option<&'a Known>,
     /// What happens when the gate opens, one line a step.
     pub then: Vec<String>,
+    /// What verifications that decide nothing would have said of its newest rollout there.
+    pub dry_runs: &'a [DryRun],
+    /// Whether a failure is taken back where that does no harm.
+    pub on_failure: OnFailure,
 }
 
 fn risk_as_data<S: Serializer>(risk: &Option<(f64, Band)>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -100,6 +105,8 @@ pub fn card<'a>(state: &'a PipelineState, release: &'a Release, stage: &'a Stage
         conditions: &stage.conditions,
         known: stage.known.as_ref(),
         then: then(state, release, stage),
+        dry_runs: &stage.dry_runs,
+        on_failure: stage.policy.on_failure,
     }
 }
 
@@ -139,6 +146,7 @@ pub fn markdown(state: &PipelineState, card: &Card<'_>) -> String {
     risk(&mut out, card);
     rollback(&mut out, state, card);
     checks(&mut out, card);
+    dry_runs(&mut out, state, card);
     conditions(&mut out, card);
     if matches!(card.standing, StageStanding::AwaitingApproval | StageStanding::Held | StageStanding::Waiting) {
         let _ = writeln!(out, "### What happens then\n");
@@ -253,7 +261,11 @@ fn rollback(out: &mut String, state: &PipelineState, card: &Card<'_>) {
         Some(target) if target.release == card.release => {}
         Some(target) => {
             let to = format!("release {} ({})", target.release, code(target.sha.short()));
-            if safe.is_safe() {
+            if safe.is_safe() && card.on_failure == OnFailure::Hold {
+                let back = code(&format!("/plimsoll rollback {}", card.environment));
+                let _ =
+                    writeln!(out, "### Rollback: by a person\n\nOn failure it is held; {back} goes back to {to}.\n");
+            } else if safe.is_safe() {
                 let _ = writeln!(out, "### Rollback: ready\n\nOn failure it goes back to {to} by itself.\n");
             } else {
                 let _ = writeln!(
@@ -287,6 +299,26 @@ fn checks(out: &mut String, card: &Card<'_>) {
             CheckStanding::Success => "succeeded",
         };
         let _ = writeln!(out, "- {} {word}", code(&check.name));
+    }
+    out.push('\n');
+}
+
+fn dry_runs(out: &mut String, state: &PipelineState, card: &Card<'_>) {
+    if card.dry_runs.is_empty() {
+        return;
+    }
+    let stage = state.releases.get(&card.release).and_then(|release| release.stage(card.environment));
+    let steps: &[Portion] = stage.map_or(&[], |stage| &stage.policy.rollout);
+    let _ = writeln!(out, "### Dry runs, which decide nothing\n");
+    for run in card.dry_runs {
+        let sign = match run.outcome {
+            Outcome::Success => "✅",
+            Outcome::Failure => "❌",
+            Outcome::Inconclusive => "🕓",
+        };
+        let at = steps.get(run.step).filter(|_| steps.len() > 1);
+        let at = at.map_or(String::new(), |portion| format!(" at {}", text(&portion.to_string())));
+        let _ = writeln!(out, "- {sign} {} {}{at}: {}", code(&run.name), run.outcome.would(), text(&run.says));
     }
     out.push('\n');
 }

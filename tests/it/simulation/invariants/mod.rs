@@ -33,6 +33,7 @@ pub const VERIFIED: &str = "a step begins only after the one before was verified
 pub const FAILED_STOPS: &str = "a verification that failed more often than allowed stops the rollout";
 pub const GOES_BACK: &str = "what failed goes back by itself where the policy says so and that is safe";
 pub const UNDECIDED_WAITS: &str = "an undecided verification never goes on without a person's word";
+pub const DRY_RUNS_ASKED: &str = "a verification that decides nothing is asked before its step ends";
 pub const FOUR_EYES: &str =
     "a protected environment never starts without enough approvals by people with no hand in it";
 pub const ONLY_MERGED: &str = "only what the default branch contains is deployed by automation";

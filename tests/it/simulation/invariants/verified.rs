@@ -5,7 +5,7 @@
 use super::super::health::{self, Said};
 use super::super::replay::Heard;
 use super::super::scene::{Place, Scene};
-use super::{FAILED_STOPS, Turned, UNDECIDED_WAITS, VERIFIED, band, rollout_of, same_stage, stages};
+use super::{DRY_RUNS_ASKED, FAILED_STOPS, Turned, UNDECIDED_WAITS, VERIFIED, band, rollout_of, same_stage, stages};
 use plimsoll::domain::chatops::Verb;
 use plimsoll::domain::event::{Event, Signal};
 use plimsoll::domain::ids::*;
@@ -153,6 +153,20 @@ fn goes_on_verified(scene: &mut Scene, turned: &Turned<'_>, stage: &Stage, was: 
     });
     if matches!(was.phase, StepPhase::Undecided { .. }) && !resumed {
         scene.broke(UNDECIDED_WAITS, format!("{place:?} goes on from {was:?}"));
+    }
+    let baked = match &was.phase {
+        StepPhase::Baking { until, .. } => Some(until.plus(stage.policy.timeout)),
+        _ => None,
+    };
+    for (index, verification) in stage.policy.verify.iter().enumerate().filter(|(_, one)| one.dry_run) {
+        // Of a workflow its runs tell, as far as GitHub takes them; and nothing waits for one for good.
+        let tells = matches!(verification.probe, Probe::Workflow { .. }) || resumed;
+        if tells || baked.is_none_or(|last| last <= turned.at) {
+            continue;
+        }
+        if scene.record.heard.get(&(place.clone(), was.step, index)).is_none_or(|heard| heard.at.is_none()) {
+            scene.broke(DRY_RUNS_ASKED, format!("{place:?} goes on after step {}: {verification:?}", was.step));
+        }
     }
     for (index, verification) in stage.policy.verify.iter().enumerate().filter(|(_, one)| !one.dry_run) {
         // A try that GitHub refused leaves nothing behind to count.
