@@ -64,7 +64,7 @@ fn edits_policy(files: &ChangedFiles) -> bool {
 }
 
 /// Judges by the facts; without the policy it asks the repository's lane for it.
-pub(super) fn apply(state: &mut PullState, pull: &PullSnapshot, facts: &Facts, heard: &mut Heard) {
+pub(super) fn apply(state: &mut PullState, pull: &PullSnapshot, facts: &Facts, now: Timestamp, heard: &mut Heard) {
     let policy = match facts.policy_in_force() {
         Some(Ok(Some(policy))) => policy.as_ref().clone(),
         Some(Ok(None) | Err(_)) | None => {
@@ -101,6 +101,7 @@ pub(super) fn apply(state: &mut PullState, pull: &PullSnapshot, facts: &Facts, h
         services: touched_services(&policy.policy, files),
         files_cut: files.cut,
         policy,
+        at: Some(now),
     });
     if pull.merged && !state.handed_over {
         hand_over(state, pull, files, facts, heard);

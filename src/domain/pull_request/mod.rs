@@ -98,6 +98,9 @@ pub struct Judged {
     /// The list of files was cut, so every service counts as touched.
     pub files_cut: bool,
     pub policy: PolicyInForce,
+    /// When; `None`: earlier than that was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
 }
 
 /// The commands of one comment and their answers.
@@ -301,7 +304,7 @@ pub fn apply(state: &mut PullState, event: &Event, facts: &Facts, now: Timestamp
         queue::seen(state, &pull);
         state.pull = Some(pull.clone());
         if judge && is_judged(state, &pull) {
-            judge::apply(state, &pull, facts, &mut heard);
+            judge::apply(state, &pull, facts, now, &mut heard);
         }
         commands::apply(state, event, facts, now, &mut heard);
     }

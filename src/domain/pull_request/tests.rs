@@ -245,6 +245,26 @@ fn an_opened_pull_request_gets_two_checks_and_a_comment() {
 }
 
 #[test]
+fn the_comment_tells_of_freezes_that_are_near_and_of_what_risk_asks_for() {
+    let mut desk = Desk::new();
+    let text = format!(
+        "{POLICY}      freezes:
+        - {{ from: \"2024-02-01 09:00\", to: \"2024-02-02 09:00\", zone: UTC, reason: far away }}
+        - {{ from: \"2023-11-16 18:00\", to: \"2023-11-20 08:00\", zone: Europe/Berlin, reason: \"the fair | <b>\", pass: low }}
+        - {{ from: \"2023-11-01 09:00\", to: \"2023-11-02 09:00\", zone: UTC, reason: over }}
+      when_risk:
+        high: {{ approvals: 2 }}
+        critical: {{ approvals: 3, bake: 2h }}
+"
+    );
+    desk.in_force(Some(policy(&text)));
+    desk.opened();
+    let comment = desk.living_comment();
+    let way = comment.lines().find(|line| line.starts_with("| `api`")).expect("a row");
+    insta::assert_snapshot!(way, @r"| `api` | `staging` → `production` (approval of 1 by members of `acme/release-managers`; 25 %, 100 %; bakes 10 min; frozen from Thu 2023-11-16 18:00 Europe/Berlin until Mon 2023-11-20 08:00 Europe/Berlin, but for low risk: the fair \| &lt;b&gt;; from high risk on approval of 2; from critical risk on approval of 3 and bakes 2 h) |");
+}
+
+#[test]
 fn broken_rules_say_what_to_do() {
     let mut desk = Desk::new();
     desk.pull.title = "stuff".into();

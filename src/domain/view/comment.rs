@@ -6,10 +6,10 @@ use super::check::{POLICY_CHECK, band_name, findings, percent};
 use super::release::row;
 use crate::domain::effect::{Content, Target};
 use crate::domain::facts::PullSnapshot;
-use crate::domain::ids::ServiceName;
-use crate::domain::markdown::{code, text};
+use crate::domain::ids::{ServiceName, Span, Timestamp};
+use crate::domain::markdown::{code, in_table, text};
 use crate::domain::policy::rules::Outcome;
-use crate::domain::policy::{Band, EnvironmentPolicy, POLICY_PATH};
+use crate::domain::policy::{Band, EnvironmentPolicy, Freeze, POLICY_PATH, windows};
 use crate::domain::pull_request::{Judged, PullState, main_reasons};
 use crate::domain::release::gate::who_may;
 use crate::domain::risk::{Judgement, Verdict};
@@ -23,6 +23,9 @@ pipeline:
     - name: production
       approval: { count: 1 }
 ";
+
+/// From when before its beginning a freeze is told.
+const FREEZE_NEAR: Span = Span::hours(14 * 24);
 
 /// The comment; `None` while nothing was judged.
 pub fn view(state: &PullState) -> Option<(Target, Content)> {
@@ -117,14 +120,15 @@ fn after(state: &PullState, pull: &PullSnapshot, judged: &Judged) -> String {
     let lead =
         if pull.merged { "**Merged**: it is released now." } else { "**After the merge** it is released by itself:" };
     let mut out = format!("{lead}\n\n| Service | Way |\n|---|---|\n");
-    let way: Vec<String> = pipeline.environments.iter().map(environment).collect();
+    let way: Vec<String> = pipeline.environments.iter().map(|policy| environment(policy, judged.at)).collect();
     for service in &judged.services {
-        out.push_str(&format!("| {} | {} |\n", code(service.as_str()), way.join(" → ")));
+        out.push_str(&format!("| {} | {} |\n", code(service.as_str()), in_table(&way.join(" → "))));
     }
     out.trim_end().to_owned()
 }
 
-fn environment(policy: &EnvironmentPolicy) -> String {
+/// What a release meets in an environment; `now` is when the pull request was judged.
+fn environment(policy: &EnvironmentPolicy, now: Option<Timestamp>) -> String {
     let mut notes = Vec::new();
     if let Some(requirement) = &policy.approval {
         notes.push(format!("approval of {} by {}", requirement.count, who_may(requirement)));
@@ -144,6 +148,22 @@ fn environment(policy: &EnvironmentPolicy) -> String {
     let windows: Vec<String> = policy.windows.iter().map(|window| code(&window.text)).collect();
     if !windows.is_empty() {
         notes.push(format!("only {}", windows.join(" or ")));
+    }
+    let is_near = |freeze: &&Freeze| now.is_some_and(|now| freeze.from <= now.plus(FREEZE_NEAR) && now < freeze.to);
+    let freezes = policy.freezes.iter().filter(is_near);
+    if let Some(freeze) = freezes.min_by_key(|freeze| freeze.from) {
+        let (from, to) = (windows::shown(freeze.from, &freeze.zone), windows::shown(freeze.to, &freeze.zone));
+        let pass = match freeze.pass {
+            None => String::new(),
+            Some(Band::Low) => ", but for low risk".to_owned(),
+            Some(band) => format!(", but for {} risk or lower", band.word()),
+        };
+        notes.push(format!("frozen from {from} until {to}{pass}: {}", text(&freeze.reason)));
+    }
+    for raise in &policy.when_risk {
+        let approvals = raise.approvals.map(|count| format!("approval of {count}"));
+        let raised: Vec<String> = approvals.into_iter().chain(raise.bake.map(|bake| format!("bakes {bake}"))).collect();
+        notes.push(format!("from {} risk on {}", raise.from.word(), raised.join(" and ")));
     }
     let name = code(policy.name.as_str());
     if notes.is_empty() { name } else { format!("{name} ({})", notes.join("; ")) }
