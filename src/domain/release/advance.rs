@@ -138,17 +138,40 @@ fn newer_waiting(state: &PipelineState, number: ReleaseNumber, name: &Environmen
 pub fn brings_more(state: &mut PipelineState, number: ReleaseNumber, change: Change, now: Timestamp, said: &mut Said) {
     let Some(release) = state.releases.get_mut(&number) else { return };
     said.notes.push(format!("#{} is part of release {number}", change.pull));
+    let by = change.pull;
     release.changes.push(change);
-    let waits = release.stages.iter().filter(|stage| matches!(stage.phase, StagePhase::Waiting { .. }));
-    let names: Vec<EnvironmentName> = waits.map(|stage| stage.policy.name.clone()).collect();
+    let names: Vec<EnvironmentName> = state.environments.iter().map(|environment| environment.name.clone()).collect();
     for name in names {
-        let older = replaced_by(state, number, &name).into_iter().filter(|old| *old < number).collect();
-        take_places(state, number, &name, older, now, said);
+        let phase = state.releases.get(&number).and_then(|release| release.stage(&name)).map(|stage| &stage.phase);
+        match phase {
+            Some(StagePhase::Waiting { .. }) => {
+                let older = replaced_by(state, number, &name).into_iter().filter(|old| *old < number).collect();
+                take_places(state, number, &name, older, now, said);
+            }
+            Some(StagePhase::Succeeded { .. } | StagePhase::Failed { .. }) => clear_culprit(state, &name, by),
+            Some(
+                StagePhase::Ahead
+                | StagePhase::Rolling(_)
+                | StagePhase::Cancelled { .. }
+                | StagePhase::Superseded { .. }
+                | StagePhase::NotReached,
+            )
+            | None => {}
+        }
         // And what it brings more may be what one that waits behind it takes back.
         for newer in newer_waiting(state, number, &name).into_iter().rev() {
             let older = replaced_by(state, newer, &name).into_iter().filter(|old| *old < newer).collect();
             take_places(state, newer, &name, older, now, said);
         }
+    }
+}
+
+/// What ran in an environment had taken the culprit back already: somebody else is to blame, and nobody passes by that.
+fn clear_culprit(state: &mut PipelineState, name: &EnvironmentName, by: PullNumber) {
+    let PipelineState { blocks, reverted, .. } = state;
+    for block in blocks.iter_mut().filter(|b| b.owner == Owner::Automation && b.environment.as_ref() == Some(name)) {
+        let undone = |pull: &PullNumber| reverted.get(pull).is_some_and(|takers| takers.contains(&by));
+        block.culprit = block.culprit.filter(|culprit| !undone(culprit));
     }
 }
 
@@ -219,10 +242,17 @@ fn replaced_by(state: &PipelineState, number: ReleaseNumber, name: &EnvironmentN
     // hold what those bring.
     let may_go = |r: &Release| match r.purpose {
         Purpose::Delivery => r.number < number,
-        Purpose::Requested { .. } => content::delivery_of(state, r).unwrap_or(r.number) <= number,
+        // Of its own commit it is the same, and somebody may have approved it.
+        Purpose::Requested { .. } => content::delivery_of(state, r).unwrap_or(r.number) < number,
         Purpose::Rollback { .. } => false,
     };
-    for (old, _) in state.waiting(name).into_iter().rev().filter(|(r, _)| may_go(r)) {
+    // What somebody asked for of a delivery that waits here goes when that goes: it brings the same.
+    let waiting: Vec<&Release> = state.waiting(name).into_iter().map(|(r, _)| r).filter(|r| may_go(r)).collect();
+    let same = |r: &Release| {
+        let delivery = content::delivery_of(state, r).filter(|delivery| *delivery != r.number)?;
+        waiting.iter().any(|other| other.number == delivery).then_some(delivery)
+    };
+    for old in waiting.iter().rev().filter(|r| same(r).is_none()) {
         let brings = |by: &PullNumber| release.changes.iter().any(|new| new.pull == *by);
         let reverted =
             old.changes.iter().any(|change| state.reverted.get(&change.pull).is_some_and(|all| all.iter().any(brings)));
@@ -234,6 +264,9 @@ fn replaced_by(state: &PipelineState, number: ReleaseNumber, name: &EnvironmentN
             replaced.push(old.number);
         }
     }
+    let along = waiting.iter().filter(|r| same(r).is_some_and(|delivery| replaced.contains(&delivery)));
+    let along: Vec<ReleaseNumber> = along.map(|r| r.number).collect();
+    replaced.extend(along);
     replaced
 }
 

@@ -65,6 +65,13 @@ pub fn of_automation<'a>(state: &'a PipelineState, environment: &EnvironmentName
     })
 }
 
+/// Whether a release would take back the culprit for whom automation holds an environment.
+pub fn is_mended_by(state: &PipelineState, release: &Release, environment: &EnvironmentName) -> bool {
+    let culprit = of_automation(state, environment).and_then(|block| block.culprit);
+    !release.is_rollback()
+        && culprit.is_some_and(|culprit| content::brings_revert_of(state, release, environment, culprit))
+}
+
 /// Ends the automation's hold of an environment, if there is one.
 pub fn release_automation(state: &mut PipelineState, environment: &EnvironmentName) {
     state.blocks.retain(|b| {

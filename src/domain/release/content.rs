@@ -46,6 +46,18 @@ pub fn new_changes<'a>(
     changes
 }
 
+/// The changes between the target of a rollback and the release that runs, each once: all of them go.
+pub fn gone_by<'a>(state: &'a PipelineState, release: &'a Release, target: &Live) -> Vec<&'a Change> {
+    let place = |release: &Release| delivery_of(state, release).unwrap_or(release.number);
+    // What is of no delivery may be any commit: then everything may go.
+    let from = state.releases.get(&target.release).map_or(Some(target.release), |r| delivery_of(state, r));
+    let from = from.unwrap_or(ReleaseNumber(0));
+    let between = state.releases.values().filter(|r| r.number > from && r.number <= place(release));
+    let mut seen = BTreeSet::new();
+    let all = between.chain([release]).flat_map(|r| &r.changes);
+    all.filter(|change| !is_in(state, from, change) && seen.insert(change.pull)).collect()
+}
+
 /// The delivery that is live in an environment, which brought all that earlier ones brought; 0: none, or what is live is
 /// of no delivery and may be any commit, and then everything may be new.
 fn live_delivery(state: &PipelineState, environment: &EnvironmentName) -> ReleaseNumber {
@@ -217,15 +229,13 @@ pub struct Suspect {
     pub weight: f64,
     /// Why, in a few words.
     pub because: String,
+    /// Who takes it back in what is still to come.
+    pub taken_back: Option<PullNumber>,
 }
 
-/// The changes of a failed release, likeliest culprit first: by risk, by paths that cannot be taken back, by how much of
-/// the service each touches. What was reverted already is left out.
+/// The changes of a failed release, likeliest culprit first: what somebody takes back already, then by risk, by paths
+/// that cannot be taken back, by how much of the service each touches. What the release itself took back is left out.
 pub fn suspects(state: &PipelineState, release: &Release, environment: &EnvironmentName) -> Vec<Suspect> {
-    /// A change of unknown risk ranks with those that are thought to go wrong one time in five.
-    const UNKNOWN: f64 = 0.2;
-    const IRREVERSIBLE: f64 = 0.15;
-    const ALL_FILES: f64 = 0.1;
     let over = delivery_of(state, release).is_none_or(|place| place > live_delivery(state, environment));
     let is_live = state.live(environment).is_some_and(|live| live.release == release.number);
     let changes = match (is_live, over) {
@@ -234,16 +244,60 @@ pub fn suspects(state: &PipelineState, release: &Release, environment: &Environm
             let delivery = delivery_of(state, release).and_then(|number| state.releases.get(&number));
             delivery.unwrap_or(release).changes.iter().collect()
         }
-        (false, true) => new_changes(state, release, environment),
+        (false, true) => unproven(state, release, environment),
         (false, false) => changes(state, release, environment),
     };
+    ranked(state, &changes)
+}
+
+/// The same of a release that somebody takes back: all that goes with it.
+pub fn suspects_over(
+    state: &PipelineState,
+    release: &Release,
+    environment: &EnvironmentName,
+    target: &Live,
+) -> Vec<Suspect> {
+    let known = state.releases.get(&target.release).and_then(|known| delivery_of(state, known));
+    match known {
+        Some(_) if delivery_of(state, release).is_some() => ranked(state, &gone_by(state, release, target)),
+        // One of the two may be any commit, and hold whatever is thought to go, or nothing of it.
+        Some(_) | None => suspects(state, release, environment),
+    }
+}
+
+/// What a release brings over what is live. Where that is of no delivery everything may be new: then what ran well
+/// there before is left out, if anything remains.
+fn unproven<'a>(state: &'a PipelineState, release: &'a Release, environment: &EnvironmentName) -> Vec<&'a Change> {
+    let all = new_changes(state, release, environment);
+    let good = state.environment(environment).map(|e| e.good.as_slice()).unwrap_or_default();
+    let ran = good.iter().rev().find_map(|good| delivery_of(state, state.releases.get(&good.release)?));
+    let Some(ran) = ran.filter(|ran| *ran > live_delivery(state, environment)) else { return all };
+    let fresh: Vec<&Change> = all.iter().copied().filter(|change| !is_in(state, ran, change)).collect();
+    if fresh.is_empty() { all } else { fresh }
+}
+
+fn ranked(state: &PipelineState, changes: &[&Change]) -> Vec<Suspect> {
+    /// A change of unknown risk ranks with those that are thought to go wrong one time in five.
+    const UNKNOWN: f64 = 0.2;
+    const IRREVERSIBLE: f64 = 0.15;
+    const ALL_FILES: f64 = 0.1;
+    /// More than all of those together: somebody said already that it was wrong.
+    const TAKEN_BACK: f64 = 2.0;
+    let brought: BTreeSet<PullNumber> = changes.iter().map(|change| change.pull).collect();
+    let merged: BTreeSet<PullNumber> = state.reverted.values().flatten().copied().collect();
     let files: u64 = changes.iter().map(|change| change.files).sum();
     let mut suspects: Vec<Suspect> = changes
         .iter()
-        .filter(|change| !state.reverted.contains_key(&change.pull))
+        .filter(|change| !is_undone(state, &brought, change.pull))
         .map(|change| {
             let mut because = Vec::new();
             let mut weight = UNKNOWN;
+            let takers = state.reverted.get(&change.pull).into_iter().flatten();
+            let stands = is_undone(state, &merged, change.pull);
+            let taken_back = takers.copied().find(|by| stands && !brought.contains(by));
+            if let Some(by) = taken_back {
+                because.push(format!("taken back by #{by}"));
+            }
             match change.risk {
                 Some((p, band)) => {
                     weight = p;
@@ -259,7 +313,10 @@ pub fn suspects(state: &PipelineState, release: &Release, environment: &Environm
                 weight += ALL_FILES * change.files as f64 / files as f64;
                 because.push(format!("{} of the {files} files that changed", change.files));
             }
-            Suspect { pull: change.pull, weight, because: because.join(", ") }
+            if taken_back.is_some() {
+                weight += TAKEN_BACK;
+            }
+            Suspect { pull: change.pull, weight, because: because.join(", "), taken_back }
         })
         .collect();
     // The newest first among equals: what came last is likelier than what ran on another environment for longer.

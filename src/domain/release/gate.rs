@@ -122,7 +122,7 @@ fn order(state: &PipelineState, release: &Release, stage: &Stage) -> Condition {
     if let Some((first, _)) = state.candidate(name).filter(|(first, _)| first.number != release.number)
         && matches!(stage.phase, StagePhase::Waiting { .. })
     {
-        let many = release.plan.pipeline.max_changes.filter(|_| !first.is_rollback());
+        let many = release.plan.pipeline.max_changes.filter(|_| matches!(first.purpose, Purpose::Delivery));
         let because = match many {
             Some(max) => {
                 format!(": together they would bring more than {max} pull requests, the policy's `max_changes`")

@@ -47,6 +47,8 @@ mod tests_protection;
 #[cfg(test)]
 mod tests_rollouts;
 #[cfg(test)]
+mod tests_suspects;
+#[cfg(test)]
 mod tests_trials;
 #[cfg(test)]
 mod tests_turns;
@@ -281,6 +283,9 @@ pub struct Stage {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<RunId>,
     pub phase: StagePhase,
+    /// It failed before any of it was started.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untouched: bool,
     /// Each person once; which of them count is for the gate to say.
     pub approvals: Vec<Approval>,
     /// Gates that somebody broke for it.
@@ -289,14 +294,14 @@ pub struct Stage {
     pub conditions: Vec<gate::Condition>,
     /// What was looked up for the person who decides.
     pub known: Option<Known>,
+    /// What verifications that decide nothing said of its newest rollout.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dry_runs: Vec<verify::DryRun>,
 }
 
 /// What is shown beside a decision and had to be looked up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
-    /// What verifications that decide nothing said of its newest rollout.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub dry_runs: Vec<verify::DryRun>,
     pub at: Timestamp,
     /// Of the release's commit; `None`: GitHub did not say.
     pub checks: Option<Vec<CheckState>>,
@@ -488,15 +493,17 @@ impl PipelineState {
 
     /// Forgets the oldest ended releases that nothing refers to.
     fn forget_old(&mut self) {
-        let kept: Vec<ReleaseNumber> = self
-            .environments
-            .iter()
-            .flat_map(|e| e.live.iter().chain(&e.good))
-            .map(|live| live.release)
-            .chain(self.newest_forward().map(|r| r.number))
+        // What somebody asked for has its place among the deliveries by that of its commit.
+        let place = |live: &Live| self.releases.get(&live.release).and_then(|known| content::delivery_of(self, known));
+        let good = self.environments.iter().flat_map(|e| e.live.iter().chain(&e.good));
+        let kept: BTreeSet<ReleaseNumber> = good
+            .flat_map(|live| [Some(live.release), place(live)])
+            .chain([self.newest_forward().map(|release| release.number)])
+            .flatten()
             .collect();
         // What came after the oldest that is live may still be part of a candidate.
-        let live = self.environments.iter().filter_map(|e| e.live.as_ref()).map(|live| live.release).min();
+        let live = self.environments.iter().filter_map(|e| e.live.as_ref());
+        let live = live.map(|live| place(live).unwrap_or(live.release)).min();
         let all = self.releases.len() > BETWEEN_KEPT;
         let between = |number: ReleaseNumber| !all && live.is_some_and(|live| number > live);
         let mut over = self.releases.values().filter(|r| r.ended()).count().saturating_sub(ENDED_KEPT);
@@ -577,10 +584,12 @@ impl Stage {
             url: None,
             runs: Vec::new(),
             phase,
+            untouched: false,
             approvals: Vec::new(),
             overrides: Vec::new(),
             conditions: Vec::new(),
             known: None,
+            dry_runs: Vec::new(),
         }
     }
 
@@ -589,7 +598,6 @@ impl Stage {
         match &self.phase {
             StagePhase::Rolling(rollout) => Some(rollout),
             StagePhase::Ahead
-            dry_runs: Vec::new(),
             | StagePhase::Waiting { .. }
             | StagePhase::Succeeded { .. }
             | StagePhase::Failed { .. }

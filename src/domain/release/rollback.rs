@@ -96,7 +96,15 @@ pub fn fail(state: &mut PipelineState, at: &At, why: String, damage: Damage, now
         (false, Damage::Possible) => content::suspects(state, release, &at.environment).into_iter().next(),
         (_, Damage::None | Damage::Possible | Damage::Unknown) => None,
     };
+    // What takes the culprit back may run now and failed itself, or nobody can tell what runs: that nothing passes by.
+    let mended = damage == Damage::Possible && block::is_mended_by(state, release, &at.environment);
+    if mended || damage == Damage::Unknown {
+        block::release_automation(state, &at.environment);
+    }
     end(state, at, StagePhase::Failed { at: now, why: why.clone() });
+    if let Some(stage) = state.stage_mut(at.release, &at.environment) {
+        stage.untouched = damage == Damage::None;
+    }
     said.notes.push(format!("release {} failed in {}: {why}", at.release, at.environment));
     let what =
         if is_rollback { format!("the rollback (release {})", at.release) } else { format!("release {}", at.release) };
@@ -107,7 +115,7 @@ pub fn fail(state: &mut PipelineState, at: &At, why: String, damage: Damage, now
         reason = format!("{reason} It is not rolled back by itself: {}", safety.against.join(" "));
     }
     hold(state, &at.environment, reason.clone(), culprit.as_ref().map(|suspect| suspect.pull), now);
-    if let Some(suspect) = culprit {
+    if let Some(suspect) = culprit.filter(|suspect| suspect.taken_back.is_none()) {
         prepare_revert(state, at, suspect.pull, &why, said);
     }
     if let (Some(to), true, true) = (safety.target.clone(), goes_back, safety.is_safe()) {
@@ -236,7 +244,9 @@ pub fn default_target<'a>(state: &'a PipelineState, name: &EnvironmentName) -> O
 pub fn left_behind<'a>(state: &'a PipelineState, name: &EnvironmentName) -> Option<&'a Release> {
     let live_since = state.live(name).map_or(Timestamp(0), |live| live.at);
     let ended = state.releases.values().filter_map(|release| {
-        let stage = release.stage(name).filter(|stage| stage.deployment.is_some())?;
+        // A way back that was never started says where it was to go all the same.
+        let ran = |stage: &&Stage| stage.deployment.is_some() && (release.is_rollback() || !stage.untouched);
+        let stage = release.stage(name).filter(ran)?;
         match &stage.phase {
             StagePhase::Failed { at, .. } | StagePhase::Cancelled { at, .. } if *at >= live_since => {
                 Some((*at, release))

@@ -184,12 +184,11 @@ fn is_within(head: Standing) -> bool {
 /// first.
 fn earlier(state: &PipelineState) -> impl Iterator<Item = &Release> {
     let newest = state.newest_forward().map(|release| release.number);
-    let live = |release: &Release| {
-        let mut live = state.environments.iter().filter_map(|environment| environment.live.as_ref());
-        live.any(|live| live.release == release.number)
-    };
+    let place = |live: &Live| content::delivery_of(state, state.releases.get(&live.release)?);
+    let live: BTreeSet<ReleaseNumber> =
+        state.environments.iter().filter_map(|e| e.live.as_ref()).filter_map(place).collect();
     let deliveries = state.releases.values().filter(|release| matches!(release.purpose, Purpose::Delivery));
-    deliveries.filter(move |r| Some(r.number) < newest && (!r.ended() || live(r)))
+    deliveries.filter(move |r| Some(r.number) < newest && (!r.ended() || live.contains(&r.number)))
 }
 
 fn wanted(

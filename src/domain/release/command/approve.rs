@@ -63,7 +63,16 @@ pub(super) fn approve(
             code(sha.unwrap_or_default())
         ));
     }
-    let since = if let StagePhase::Waiting { since } = &stage.phase { *since } else { Timestamp(0) };
+    let since = match &stage.phase {
+        StagePhase::Waiting { since } => *since,
+        StagePhase::Rolling(rollout) => rollout.started_at,
+        StagePhase::Ahead
+        | StagePhase::Succeeded { .. }
+        | StagePhase::Failed { .. }
+        | StagePhase::Cancelled { .. }
+        | StagePhase::Superseded { .. }
+        | StagePhase::NotReached => Timestamp(0),
+    };
     let live_since = state.live(&environment).map_or(Timestamp(0), |live| live.at);
     let pressed = match command.origin {
         Origin::Button { release } => Some(release),

@@ -193,7 +193,10 @@ pub(super) fn retry(
         let ended = |stage: &Stage| matches!(stage.phase, StagePhase::Failed { .. } | StagePhase::Cancelled { .. });
         let of = |r: &&Release| !r.is_rollback() && r.stage(name).is_some();
         let last = state.releases.values().rev().find(of)?;
-        last.stage(name).filter(|stage| ended(stage)).map(|_| last)
+        // A newer policy may have dropped the environment: newer deliveries then pass it by, and stay newer.
+        let newest = state.newest_forward().is_none_or(|newest| newest.number <= last.number);
+        let is_newest = newest || !matches!(last.purpose, Purpose::Delivery);
+        last.stage(name).filter(|stage| ended(stage) && is_newest).map(|_| last)
     };
     let environment = meant(state, environment, |name| newest(name).is_some(), "The newest release has not failed")?;
     let Some(failed) = newest(&environment).filter(|r| pressed.is_none_or(|number| number == r.number)) else {
@@ -276,6 +279,10 @@ pub(super) fn cancel(
         }
         let by = command.by.clone();
         let reason = format!("{by} cancelled release {number}, and something of it may run.");
+        // It passed the hold because it takes the culprit back: that lets nothing pass any more.
+        if state.releases.get(&number).is_some_and(|release| block::is_mended_by(state, release, &environment)) {
+            block::release_automation(state, &environment);
+        }
         abort(state, &environment, &Stop::Cancelled { by }, now, said);
         hold(state, &environment, reason, None, now);
         return Ok(Answer::Final(format!(
@@ -366,7 +373,7 @@ pub(super) fn roll_back(
         .map_or_else(|| format!("{} rolled it back.", command.by), |r| format!("{} rolled it back: {r}.", command.by));
     let culprit = from
         .and_then(|number| state.releases.get(&number))
-        .and_then(|release| content::suspects(state, release, &environment).into_iter().next())
+        .and_then(|release| content::suspects_over(state, release, &environment, &target).into_iter().next())
         .map(|suspect| suspect.pull);
     hold(state, &environment, reason.clone(), culprit, now);
     let asked = command.origin.clone();

@@ -5,7 +5,6 @@
 use super::*;
 use crate::domain::markdown::text;
 use crate::domain::release::rollback::{left_behind, safety};
-use std::collections::BTreeSet;
 
 /// What going back to the target does not take back of the release that runs; empty: nothing is known of.
 pub(super) fn harm(state: &PipelineState, environment: &EnvironmentName, target: &Live, now: Timestamp) -> String {
@@ -15,7 +14,7 @@ pub(super) fn harm(state: &PipelineState, environment: &EnvironmentName, target:
     let Some((release, stage)) = runs.and_then(|release| Some((release, release.stage(environment)?))) else {
         return String::new();
     };
-    let irreversible: Vec<String> = gone_by(state, release, target)
+    let irreversible: Vec<String> = content::gone_by(state, release, target)
         .into_iter()
         .filter(|change| !change.irreversible.is_empty())
         .map(|change| {
@@ -43,18 +42,6 @@ pub(super) fn harm(state: &PipelineState, environment: &EnvironmentName, target:
         found.push(text(&against.join(" ")));
     }
     if found.is_empty() { String::new() } else { format!(" ⚠️ {}", found.join(" ")) }
-}
-
-/// The changes between the target of a rollback and the release that runs, each once: all of them go.
-fn gone_by<'a>(state: &'a PipelineState, release: &'a Release, target: &Live) -> Vec<&'a Change> {
-    let place = |release: &Release| content::delivery_of(state, release).unwrap_or(release.number);
-    // What is of no delivery may be any commit: then everything may go.
-    let from = state.releases.get(&target.release).map_or(Some(target.release), |r| content::delivery_of(state, r));
-    let from = from.unwrap_or(ReleaseNumber(0));
-    let between = state.releases.values().filter(|r| r.number > from && r.number <= place(release));
-    let mut seen = BTreeSet::new();
-    let all = between.chain([release]).flat_map(|r| &r.changes);
-    all.filter(|change| !content::is_in(state, from, change) && seen.insert(change.pull)).collect()
 }
 
 fn too_long_ago(release: &Release, target: &Live, now: Timestamp) -> Option<String> {

@@ -123,10 +123,24 @@ fn mends(scene: &Scene, landing: &Landing, release: &Release, failed: &Release, 
     for failed in blamed(scene, landing, failed, state) {
         // Somebody may have asked for the very commit of a delivery: then it is what that brought.
         let own = state.releases.values().filter(|release| release.sha == failed.sha).flat_map(|same| &same.changes);
-        let brought = brought(scene, state, failed, &landing.environment).into_iter().chain(own);
-        suspects.extend(brought.map(|change| change.pull.0));
+        let all = brought(scene, state, failed, &landing.environment);
+        // What it took back itself it is not suspected of: that would let the next one pass as well.
+        let undone = taken_back(scene, &all, |_| true);
+        let all = all.into_iter().chain(own).map(|change| change.pull.0);
+        suspects.extend(all.filter(|pull| !undone.contains(pull)));
         // Of a commit that somebody named nobody knows what it brings; people were told whom it is held against.
         suspects.extend(failed.revert.as_ref().map(|revert| revert.pull.0));
+    }
+    // Who went back by hand suspects all that goes with it.
+    if let Purpose::Rollback { from: Some(from), .. } = &failed.purpose
+        && let Some(from) = state.releases.get(from)
+    {
+        let holds = |sha: &Sha, change: &Change| scene.model.history.is_ancestor(change.sha.as_str(), sha.as_str());
+        let known = state.releases.values().flat_map(|release| &release.changes);
+        let gone: Vec<&Change> =
+            known.filter(|change| holds(&from.sha, change) && !holds(&failed.sha, change)).collect();
+        let undone = taken_back(scene, &gone, |_| true);
+        suspects.extend(gone.iter().map(|change| change.pull.0).filter(|pull| !undone.contains(pull)));
     }
     let place = (landing.service.clone(), landing.release, landing.environment.clone());
     let at_start = scene.record.taken_back.get(&place).into_iter().flatten().copied();
