@@ -140,8 +140,8 @@ pub struct Flags {
     #[command(flatten)]
     pub log: LogFlags,
 
-    /// Pull requests and pipelines that are worked on at the same time. 0 only keeps deliveries, for later or for another
-    /// process on the same database [env: PLIMSOLL_WORKERS] [default: 4]
+    /// Pull requests and pipelines that are worked on at the same time. 0 only keeps deliveries, for later
+    /// [env: PLIMSOLL_WORKERS] [default: 4]
     #[arg(long, value_name = "NUMBER")]
     pub workers: Option<String>,
 

@@ -34,8 +34,8 @@ impl Who {
             Self::AuthorAndWriters => "the pull request's author and everybody with write permission",
             Self::Writers => "everybody with write permission",
             Self::Approvers => {
-                "those whom the environment's `approval` names, unless they are author, committer, co-author or merger \
-                 of a change in the release"
+                "those whom the environment's `approval` names, unless they asked for the release or are author, \
+                 committer, co-author or merger of a change in it"
             }
             Self::OwnerOrMaintainers => "whoever put it there, and everybody with maintain or admin permission",
             Self::Maintainers => "everybody with maintain or admin permission",
@@ -291,7 +291,7 @@ pub(super) const VERBS: [Row; 19] = [
         name: "override",
         parts: &[Part::Gate, Part::Maybe(&[Part::Environment])],
         flags: &[Flag::DemandedReason, Flag::Service],
-        meaning: "Lets the release that waits pass one condition, once, and says so wherever the release is shown. A gate is `approval`, `window`, `freeze`, `lock` or `hold`.",
+        meaning: "Lets the release that waits pass one condition in that environment, with all its steps, and says so wherever the release is shown. A gate is `approval`, `window`, `freeze`, `lock` or `hold`.",
         who: Who::Maintainers,
         acts: true,
         verb: |w| {

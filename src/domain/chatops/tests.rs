@@ -338,7 +338,7 @@ fn help_shows_every_command_and_who_may_give_it() {
     - `/plimsoll promote <environment> [--service <service>] [--reason "..."]`
       Releases what is live in the environment before it, by the rules of that environment. May: everybody with write permission.
     - `/plimsoll approve <environment> [<sha>] [--service <service>]`
-      Lets the release that waits for this environment begin. With a commit: only if it is that one. May: those whom the environment's `approval` names, unless they are author, committer, co-author or merger of a change in the release.
+      Lets the release that waits for this environment begin. With a commit: only if it is that one. May: those whom the environment's `approval` names, unless they asked for the release or are author, committer, co-author or merger of a change in it.
     - `/plimsoll retry [<environment>] [--service <service>]`
       Rolls out once more what failed. May: everybody with write permission.
     - `/plimsoll cancel [<environment>] [--service <service>]`
@@ -358,7 +358,7 @@ fn help_shows_every_command_and_who_may_give_it() {
     - `/plimsoll unfreeze [<environment>]`
       Takes a freeze away. May: whoever put it there, and everybody with maintain or admin permission.
     - `/plimsoll override <gate> [<environment>] --reason "..." [--service <service>]`
-      Lets the release that waits pass one condition, once, and says so wherever the release is shown. A gate is `approval`, `window`, `freeze`, `lock` or `hold`. May: everybody with maintain or admin permission.
+      Lets the release that waits pass one condition in that environment, with all its steps, and says so wherever the release is shown. A gate is `approval`, `window`, `freeze`, `lock` or `hold`. May: everybody with maintain or admin permission.
 
     One command a line, up to five in a comment, at the start of a line of ordinary text; `@plimsoll` works like `/plimsoll`. What stands in quotes, lists, tables, code, links, headings or HTML is not a command, and editing a comment never runs one. Without `--service` a command is for every service that the pull request touches.
     "#);
