@@ -150,6 +150,23 @@ async fn a_host_that_the_operator_did_not_open_is_never_asked_and_a_person_must_
     town.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_decides_nothing_and_the_card_says_what_it_heard() {
+    let shop = Shop::open().await;
+    let mut town = shop.town().await;
+    town.policy(&shop.policy().replace("every: 1s", "dry_run: true")).await;
+    shop.turn(false);
+    let number = town.change("search", "ada").await;
+    let sha = town.merged(number).await;
+    town.card_says(&sha, "Release 1 is live in production").await;
+    town.quiet().await;
+    assert_eq!(town.dispatched(), steps(&sha, &["25", "100"]));
+    let card = town.card(&sha);
+    assert!(card.contains("❌ `health` would have failed at 25 %: answered 503, not 200"), "{card}");
+    town.looked_at_writes = true;
+    town.close().await;
+}
+
 fn one_environment(lines: &str) -> String {
     format!(
         r#"version: 1
