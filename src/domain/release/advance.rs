@@ -138,41 +138,47 @@ fn newer_waiting(state: &PipelineState, number: ReleaseNumber, name: &Environmen
 pub fn brings_more(state: &mut PipelineState, number: ReleaseNumber, change: Change, now: Timestamp, said: &mut Said) {
     let Some(release) = state.releases.get_mut(&number) else { return };
     said.notes.push(format!("#{} is part of release {number}", change.pull));
-    let by = change.pull;
     release.changes.push(change);
     let names: Vec<EnvironmentName> = state.environments.iter().map(|environment| environment.name.clone()).collect();
     for name in names {
-        let phase = state.releases.get(&number).and_then(|release| release.stage(&name)).map(|stage| &stage.phase);
-        match phase {
-            Some(StagePhase::Waiting { .. }) => {
-                let older = replaced_by(state, number, &name).into_iter().filter(|old| *old < number).collect();
-                take_places(state, number, &name, older, now, said);
-            }
-            Some(StagePhase::Succeeded { .. } | StagePhase::Failed { .. }) => clear_culprit(state, &name, by),
-            Some(
-                StagePhase::Ahead
-                | StagePhase::Rolling(_)
-                | StagePhase::Cancelled { .. }
-                | StagePhase::Superseded { .. }
-                | StagePhase::NotReached,
-            )
-            | None => {}
+        if matches!(phase(state, number, &name), Some(StagePhase::Waiting { .. })) {
+            take_places(state, number, &name, older_replaced(state, number, &name), now, said);
         }
         // And what it brings more may be what one that waits behind it takes back.
         for newer in newer_waiting(state, number, &name).into_iter().rev() {
-            let older = replaced_by(state, newer, &name).into_iter().filter(|old| *old < newer).collect();
-            take_places(state, newer, &name, older, now, said);
+            take_places(state, newer, &name, older_replaced(state, newer, &name), now, said);
         }
     }
 }
 
-/// What ran in an environment had taken the culprit back already: somebody else is to blame, and nobody passes by that.
-fn clear_culprit(state: &mut PipelineState, name: &EnvironmentName, by: PullNumber) {
-    let PipelineState { blocks, reverted, .. } = state;
-    for block in blocks.iter_mut().filter(|b| b.owner == Owner::Automation && b.environment.as_ref() == Some(name)) {
-        let undone = |pull: &PullNumber| reverted.get(pull).is_some_and(|takers| takers.contains(&by));
-        block.culprit = block.culprit.filter(|culprit| !undone(culprit));
-    }
+fn phase<'a>(state: &'a PipelineState, number: ReleaseNumber, name: &EnvironmentName) -> Option<&'a StagePhase> {
+    state.releases.get(&number)?.stage(name).map(|stage| &stage.phase)
+}
+
+/// What a candidate that waits already takes the place of: not of what somebody asked for since, unless its delivery goes.
+fn older_replaced(state: &PipelineState, number: ReleaseNumber, name: &EnvironmentName) -> Vec<ReleaseNumber> {
+    let all = replaced_by(state, number, name);
+    let place = |old: &ReleaseNumber| content::delivery_of(state, state.releases.get(old)?);
+    let along = |old: &ReleaseNumber| place(old).is_some_and(|place| place != *old && all.contains(&place));
+    all.iter().copied().filter(|old| *old < number || along(old)).collect()
+}
+
+/// What failed last, or was gone back from, where automation holds an environment for a culprit.
+pub fn blamed(state: &PipelineState) -> impl Iterator<Item = (&EnvironmentName, &Release)> {
+    let held = state.environments.iter().map(|environment| &environment.name);
+    let held = held.filter(|name| block::of_automation(state, name).is_some_and(|block| block.culprit.is_some()));
+    held.filter_map(|name| {
+        let failed = state.releases.values().rev().find_map(|release| {
+            let stage = release.stage(name)?;
+            match (&release.purpose, &stage.phase) {
+                (Purpose::Rollback { from, .. }, _) => state.releases.get(&(*from)?),
+                (_, StagePhase::Failed { .. }) if !stage.untouched => Some(release),
+                (_, StagePhase::Cancelled { .. }) if stage.deployment.is_some() => Some(release),
+                (_, _) => None,
+            }
+        });
+        Some((name, failed?))
+    })
 }
 
 /// Takes the place of releases that wait, and brings what they would have brought where it is a delivery.

@@ -72,6 +72,16 @@ pub fn is_mended_by(state: &PipelineState, release: &Release, environment: &Envi
         && culprit.is_some_and(|culprit| content::brings_revert_of(state, release, environment, culprit))
 }
 
+/// Takes the culprit of the automation's hold away where a pull request takes it back: nobody passes by that any more.
+pub fn clear_culprit(state: &mut PipelineState, environment: &EnvironmentName, by: PullNumber) {
+    let PipelineState { blocks, reverted, .. } = state;
+    let held = |b: &&mut Block| b.owner == Owner::Automation && b.environment.as_ref() == Some(environment);
+    for block in blocks.iter_mut().filter(held) {
+        let undone = |pull: &PullNumber| reverted.get(pull).is_some_and(|takers| takers.contains(&by));
+        block.culprit = block.culprit.filter(|culprit| !undone(culprit));
+    }
+}
+
 /// Ends the automation's hold of an environment, if there is one.
 pub fn release_automation(state: &mut PipelineState, environment: &EnvironmentName) {
     state.blocks.retain(|b| {

@@ -293,8 +293,7 @@ fn ranked(state: &PipelineState, changes: &[&Change]) -> Vec<Suspect> {
             let mut because = Vec::new();
             let mut weight = UNKNOWN;
             let takers = state.reverted.get(&change.pull).into_iter().flatten();
-            let stands = is_undone(state, &merged, change.pull);
-            let taken_back = takers.copied().find(|by| stands && !brought.contains(by));
+            let taken_back = takers.copied().find(|by| !brought.contains(by) && !is_undone(state, &merged, *by));
             if let Some(by) = taken_back {
                 because.push(format!("taken back by #{by}"));
             }

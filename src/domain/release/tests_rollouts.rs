@@ -204,6 +204,23 @@ fn a_dry_run_that_has_failed_wakes_nobody_any_more() {
 }
 
 #[test]
+fn what_was_due_when_the_bake_ended_is_asked_however_late_the_clock_calls() {
+    let mut stage = unasked(|production| {
+        production.bake = Span::minutes(30);
+        production.verify = vec![Verification { successes: 1, failures_allowed: 0, ..healthz() }];
+    });
+    stage.readings = |_| answers(200);
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey();
+    step(&mut stage);
+    stage.wait(Span::seconds(5));
+    // Nobody looked for an hour, and the service broke.
+    stage.readings = |_| answers(500);
+    stage.now = stage.now.plus(Span::hours(1));
+    stage.play(Event::Look { because: "the clock called".into() });
+    assert_eq!((stage.live("production"), rolling(&stage)), (None, None), "{}", stage.status());
+}
+
+#[test]
 fn while_a_step_waits_for_a_dry_run_nothing_else_is_asked() {
     let smoke = Probe::Workflow { workflow: WorkflowFile::new("smoke.yml") };
     let mut stage = unasked(|production| {

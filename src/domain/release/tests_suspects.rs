@@ -273,6 +273,33 @@ fn a_revert_that_is_heard_of_late_and_was_in_what_failed_lets_nothing_pass() {
 }
 
 #[test]
+fn nor_does_it_when_a_newer_release_waits_behind_what_failed() {
+    let mut stage = unasked(|_| {});
+    through(&mut stage, 6);
+    stage.command("ada", lock(production(), None));
+    stage.merge_as(risky(7, 0.5)).run(RunStatus::Succeeded);
+    stage.merge_as(risky(9, 0.1)).run(RunStatus::Succeeded);
+    stage.command("ada", unlock(production()));
+    stage.obey().obey().end(RunStatus::Failed);
+    stage.obey().obey().end(RunStatus::Succeeded);
+    stage.merge(10, "ada").run(RunStatus::Succeeded);
+    assert_eq!((stage.live("staging"), stage.live("production"), culprit(&stage)), (Some(5), Some(1), Some(7)));
+    stage.merge_as(reverting(8, 7));
+    assert_eq!((rolls(&stage), culprit(&stage)), (None, None), "what failed had #8 as well: {}", stage.status());
+}
+
+#[test]
+fn a_revert_that_is_heard_of_late_and_came_after_what_failed_passes() {
+    let mut stage = unasked(|_| {});
+    through(&mut stage, 6);
+    stage.merge(7, "ada").run(RunStatus::Succeeded).run(RunStatus::Failed).run(RunStatus::Succeeded);
+    stage.merge(9, "ada").run(RunStatus::Succeeded);
+    assert_eq!((rolls(&stage), culprit(&stage)), (None, Some(7)));
+    stage.merge_as(reverting(8, 7));
+    assert_eq!(rolls(&stage), Some(4), "{}", stage.status());
+}
+
+#[test]
 fn what_was_reverted_and_brought_again_is_not_the_first_suspect() {
     let mut stage = unasked(|_| {});
     through(&mut stage, 5);

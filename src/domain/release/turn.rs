@@ -153,7 +153,8 @@ fn placing_needs(state: &PipelineState, sha: &Sha, plan: &Plan, facts: &Facts) -
     let newest = since_newest(state, sha);
     let contained = newest.as_ref().is_some_and(|need| is_contained(need, facts));
     let before = earlier(state).filter(|_| contained).map(|release| since(release, sha));
-    [reachability(sha, plan)].into_iter().chain(newest).chain(before).collect()
+    let failed = advance::blamed(state).filter(|_| contained).map(|(_, release)| since(release, sha));
+    [reachability(sha, plan)].into_iter().chain(newest).chain(before).chain(failed).collect()
 }
 
 /// How the newest release stands to a merged commit.
@@ -221,6 +222,14 @@ fn wanted(
     // A later merge was heard of first: its release brings this change too, and of several the first that does.
     let first = earlier(state).find(|release| is_contained(&since(release, sha), facts)).map_or(newest, |r| r.number);
     take_back(state, change, said);
+    // What failed may have had it too: then somebody else is to blame, and nobody passes the hold by it.
+    let not_in = |release: &Release| {
+        let need = since(release, sha);
+        matches!(facts.get(&need), Some(Fact::Comparison(_))) && !is_contained(&need, facts)
+    };
+    let cleared: Vec<EnvironmentName> =
+        advance::blamed(state).filter(|(_, failed)| !not_in(failed)).map(|(name, _)| name.clone()).collect();
+    cleared.iter().for_each(|name| block::clear_culprit(state, name, change.pull));
     advance::brings_more(state, first, change.clone(), now, said);
 }
 

@@ -196,9 +196,18 @@ fn is_due(policy: &Verification, asked: &Asked, now: Timestamp) -> bool {
     !asked.failed(policy) && asked.at.is_none_or(|at| at.plus(policy.every) <= now)
 }
 
-/// Whether all that decides has passed and the bake is over: only dry runs keep the step, and nothing else is asked.
-fn rests(policies: &[Verification], asked: &[Asked], until: Timestamp, now: Timestamp) -> bool {
-    until <= now && verdict(policies, asked) == Verdict::Passed
+/// Which verifications are asked at all: once all that decides has passed and the bake is over only dry runs keep the
+/// step, and of the others only what was due before that still counts.
+fn asks<'a>(
+    policies: &'a [Verification],
+    asked: &'a [Asked],
+    until: Timestamp,
+    now: Timestamp,
+) -> impl Iterator<Item = (usize, &'a Verification, &'a Asked)> {
+    let rests = until <= now && verdict(policies, asked) == Verdict::Passed;
+    let overdue = move |policy: &Verification, asked: &Asked| asked.at.is_none_or(|at| at.plus(policy.every) <= until);
+    let all = policies.iter().zip(asked).enumerate().map(|(index, (policy, asked))| (index, policy, asked));
+    all.filter(move |(_, policy, asked)| policy.dry_run || !rests || overdue(policy, asked))
 }
 
 /// A place where something is verified: the release's step, and since when it rolls.
@@ -217,12 +226,10 @@ const QUESTIONS_MAX: usize = 6;
 /// What must be known to judge the verifications that are due; those that are not asked now are asked in the next turn.
 pub fn needs(policies: &[Verification], asked: &[Asked], place: &Place<'_>, now: Timestamp) -> Vec<Need> {
     let mut needs = Vec::new();
-    let rests = rests(policies, asked, place.until, now);
-    let asking = policies.iter().zip(asked).enumerate().filter(|(_, (policy, _))| policy.dry_run || !rests);
     // What waited longest is asked first, so that each has its turn.
-    let mut asking: Vec<_> = asking.collect();
-    asking.sort_by_key(|(_, (_, asked))| asked.at);
-    for (index, (policy, asked)) in asking {
+    let mut asking: Vec<_> = asks(policies, asked, place.until, now).collect();
+    asking.sort_by_key(|(_, _, asked)| asked.at);
+    for (index, policy, asked) in asking {
         match &policy.probe {
             Probe::Workflow { workflow } => match &asked.run {
                 Some(Trial { standing: TrialStanding::Running { run }, .. }) if is_due(policy, asked, now) => {
@@ -423,21 +430,19 @@ pub fn dispatched(policy: &Verification, asked: &mut Asked, ending: &Ending, now
 /// When a verification must be looked at next, whatever else happens.
 pub fn wake_at(policies: &[Verification], asked: &[Asked], until: Timestamp, now: Timestamp) -> Option<Timestamp> {
     let soon = now.plus(Span::seconds(1));
-    let rests = rests(policies, asked, until, now);
-    let due =
-        policies.iter().zip(asked).filter(|(policy, _)| policy.dry_run || !rests).filter_map(|(policy, asked)| {
-            let again = asked.at.map_or(soon, |at| at.plus(policy.every).max(soon));
-            match (&policy.probe, &asked.run) {
-                _ if policy.dry_run && asked.failed(policy) => None,
-                (Probe::Workflow { .. }, _) if asked.passed(policy) => None,
-                // The outbox owns it: it reports however long it takes.
-                (Probe::Workflow { .. }, Some(Trial { standing: TrialStanding::Dispatching, .. })) => None,
-                (Probe::Workflow { .. }, Some(Trial { standing: TrialStanding::Finding, .. })) => {
-                    Some(now.plus(Span::seconds(15)))
-                }
-                (_, _) => Some(again),
+    let due = asks(policies, asked, until, now).filter_map(|(_, policy, asked)| {
+        let again = asked.at.map_or(soon, |at| at.plus(policy.every).max(soon));
+        match (&policy.probe, &asked.run) {
+            _ if policy.dry_run && asked.failed(policy) => None,
+            (Probe::Workflow { .. }, _) if asked.passed(policy) => None,
+            // The outbox owns it: it reports however long it takes.
+            (Probe::Workflow { .. }, Some(Trial { standing: TrialStanding::Dispatching, .. })) => None,
+            (Probe::Workflow { .. }, Some(Trial { standing: TrialStanding::Finding, .. })) => {
+                Some(now.plus(Span::seconds(15)))
             }
-        });
+            (_, _) => Some(again),
+        }
+    });
     due.min()
 }
 
