@@ -168,16 +168,17 @@ pub fn blamed(state: &PipelineState) -> impl Iterator<Item = (&EnvironmentName, 
     let held = state.environments.iter().map(|environment| &environment.name);
     let held = held.filter(|name| block::of_automation(state, name).is_some_and(|block| block.culprit.is_some()));
     held.filter_map(|name| {
-        let failed = state.releases.values().rev().find_map(|release| {
+        let ended = state.releases.values().filter_map(|release| {
             let stage = release.stage(name)?;
             match (&release.purpose, &stage.phase) {
-                (Purpose::Rollback { from, .. }, _) => state.releases.get(&(*from)?),
-                (_, StagePhase::Failed { .. }) if !stage.untouched => Some(release),
-                (_, StagePhase::Cancelled { .. }) if stage.deployment.is_some() => Some(release),
+                (Purpose::Rollback { from, .. }, _) => Some((release.created_at, state.releases.get(&(*from)?)?)),
+                (_, StagePhase::Failed { at, .. }) if !stage.untouched => Some((*at, release)),
+                (_, StagePhase::Cancelled { at, .. }) if stage.deployment.is_some() => Some((*at, release)),
                 (_, _) => None,
             }
         });
-        Some((name, failed?))
+        let (_, failed) = ended.max_by_key(|(at, release)| (*at, release.number))?;
+        Some((name, failed))
     })
 }
 

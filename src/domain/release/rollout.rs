@@ -495,6 +495,8 @@ pub fn time_passed(state: &mut PipelineState, now: Timestamp, said: &mut Said) {
         match &rollout.phase {
             StepPhase::Baking { until, asked, .. } => match verify::verdict(&stage.policy.verify, asked) {
                 Verdict::Failed(why) => fail(state, &at, why, Damage::Possible, now, said),
+                // Whatever called was no look: that comes next, and asks.
+                Verdict::Passed if verify::is_overdue(&stage.policy.verify, asked, *until, now) => {}
                 Verdict::Passed if until.plus(timeout) <= now => step_done(state, &at, now, said),
                 Verdict::Passed if *until <= now && verify::dry_runs_asked(&stage.policy.verify, asked) => {
                     step_done(state, &at, now, said);

@@ -204,7 +204,7 @@ fn a_dry_run_that_has_failed_wakes_nobody_any_more() {
 }
 
 #[test]
-fn what_was_due_when_the_bake_ended_is_asked_however_late_the_clock_calls() {
+fn what_was_due_when_the_bake_ended_is_asked_however_late_and_whatever_calls() {
     let mut stage = unasked(|production| {
         production.bake = Span::minutes(30);
         production.verify = vec![Verification { successes: 1, failures_allowed: 0, ..healthz() }];
@@ -216,7 +216,9 @@ fn what_was_due_when_the_bake_ended_is_asked_however_late_the_clock_calls() {
     // Nobody looked for an hour, and the service broke.
     stage.readings = |_| answers(500);
     stage.now = stage.now.plus(Span::hours(1));
-    stage.play(Event::Look { because: "the clock called".into() });
+    stage.play(Event::RunChanged { run: run_snapshot(1, RunStatus::Succeeded, "of somebody else") });
+    assert_eq!((stage.live("production"), rolling(&stage)), (None, Some(1)), "{}", stage.status());
+    stage.wait(Span::seconds(2));
     assert_eq!((stage.live("production"), rolling(&stage)), (None, None), "{}", stage.status());
 }
 
@@ -232,6 +234,8 @@ fn while_a_step_waits_for_a_dry_run_nothing_else_is_asked() {
     step(&mut stage);
     stage.wait(Span::minutes(2));
     stage.readings = |_| answers(500);
+    let next = super::advance::wake_at(&stage.state, stage.now).expect("the end of its patience");
+    assert!(next.since(stage.now) > Span::minutes(20), "nothing is asked, so nobody wakes before {next:?}");
     stage.wait(Span::minutes(10));
     assert_eq!((stage.live("production"), rolling(&stage)), (None, Some(1)), "{}", stage.status());
     stage.obey();

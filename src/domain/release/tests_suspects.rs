@@ -7,8 +7,8 @@ use super::*;
 use crate::domain::chatops::Verb;
 use crate::domain::effect::{Act, Ending};
 use crate::domain::event::{Event, Reverted};
-use crate::domain::facts::RunStatus;
-use crate::domain::policy::{Band, Portion, Requirement};
+use crate::domain::facts::{Absence, Fact, Need, RunStatus};
+use crate::domain::policy::{Band, OnFailure, Portion, Requirement};
 
 fn staging() -> EnvironmentName {
     EnvironmentName::new("staging")
@@ -42,6 +42,10 @@ fn rolls(stage: &Stage1) -> Option<u64> {
 /// How the newest act ended.
 fn ends(stage: &mut Stage1, ending: Ending) {
     let key = stage.said.acts.last().expect("an act").0.clone();
+    ends_as(stage, key, ending);
+}
+
+fn ends_as(stage: &mut Stage1, key: EffectKey, ending: Ending) {
     stage.play(Event::EffectEnded { key, ending });
 }
 
@@ -289,6 +293,38 @@ fn nor_does_it_when_a_newer_release_waits_behind_what_failed() {
 }
 
 #[test]
+fn nor_does_it_when_somebody_brought_the_commit_that_failed() {
+    let mut stage = unasked(|production| production.on_failure = OnFailure::Hold);
+    through(&mut stage, 6);
+    stage.merge(7, "ada");
+    let what = sha(8).to_string();
+    stage.obey().obey();
+    let staged = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
+    stage.command("linus", Verb::Deploy { what, environment: production(), service: None, reason: None });
+    stage.obey().obey().end(RunStatus::Failed);
+    assert_eq!(culprit(&stage), Some(7));
+    stage.play(Event::RunChanged { run: staged });
+    stage.merge_as(reverting(8, 7));
+    assert_eq!(culprit(&stage), None, "the very commit that failed takes it back");
+    let key = EffectKey::new("acme/shop/api/release-4/staging/deployment");
+    ends_as(&mut stage, key, Ending::Done { id: Some(1), url: None });
+    stage.obey().end(RunStatus::Succeeded);
+    assert_eq!((stage.live("staging"), rolls(&stage)), (Some(4), None), "{}", stage.status());
+}
+
+#[test]
+fn a_merge_of_which_github_does_not_say_whether_it_failed_lets_nothing_pass_either() {
+    let mut stage = unasked(|production| production.on_failure = OnFailure::Hold);
+    through(&mut stage, 6);
+    stage.merge(7, "ada").run(RunStatus::Succeeded).run(RunStatus::Failed);
+    stage.merge(9, "ada").run(RunStatus::Succeeded);
+    let need = Need::Comparison { base: sha(8).to_string(), head: sha(7).to_string() };
+    stage.facts.insert(need, Fact::Absent(Absence::Refused { message: "not now".into() }));
+    stage.merge_as(reverting(8, 7));
+    assert_eq!((rolls(&stage), culprit(&stage)), (None, None), "{}", stage.status());
+}
+
+#[test]
 fn a_revert_that_is_heard_of_late_and_came_after_what_failed_passes() {
     let mut stage = unasked(|_| {});
     through(&mut stage, 6);
@@ -312,6 +348,11 @@ fn what_was_reverted_and_brought_again_is_not_the_first_suspect() {
     stage.merge_as(reverting(8, 7)).merge_as(reverting(9, 8));
     stage.play(Event::RunChanged { run });
     assert_eq!((culprit(&stage), drafts(&stage)), (Some(6), vec![6]));
+    // Until it is reverted once more.
+    stage.merge_as(reverting(10, 7));
+    let failed = stage.state.releases.get(&ReleaseNumber(3)).expect("a release");
+    let first = content::suspects(&stage.state, failed, &production()).swap_remove(0);
+    assert_eq!((first.pull, first.taken_back), (PullNumber(7), Some(PullNumber(10))));
 }
 
 #[test]

@@ -153,7 +153,7 @@ fn placing_needs(state: &PipelineState, sha: &Sha, plan: &Plan, facts: &Facts) -
     let newest = since_newest(state, sha);
     let contained = newest.as_ref().is_some_and(|need| is_contained(need, facts));
     let before = earlier(state).filter(|_| contained).map(|release| since(release, sha));
-    let failed = advance::blamed(state).filter(|_| contained).map(|(_, release)| since(release, sha));
+    let failed = advance::blamed(state).map(|(_, release)| since(release, sha));
     [reachability(sha, plan)].into_iter().chain(newest).chain(before).chain(failed).collect()
 }
 
@@ -215,20 +215,22 @@ fn wanted(
     }
     let contained = since_newest(state, sha).is_some_and(|need| is_contained(&need, facts));
     let newest = state.newest_forward().map(|r| r.number).filter(|_| contained);
+    // What failed may have had it too: then somebody else is to blame, and nobody passes the hold by it.
+    let blamed = |counts: &dyn Fn(&Need) -> bool| -> Vec<EnvironmentName> {
+        let found = advance::blamed(state).filter(|(_, failed)| counts(&since(failed, sha)));
+        found.map(|(name, _)| name.clone()).collect()
+    };
     let Some(newest) = newest else {
+        let cleared = blamed(&|need| is_contained(need, facts));
         deliver(state, sha.clone(), change.clone(), plan.clone(), now, said);
+        cleared.iter().for_each(|name| block::clear_culprit(state, name, change.pull));
         return;
     };
     // A later merge was heard of first: its release brings this change too, and of several the first that does.
     let first = earlier(state).find(|release| is_contained(&since(release, sha), facts)).map_or(newest, |r| r.number);
+    let known = |need: &Need| matches!(facts.get(need), Some(Fact::Comparison(_)));
+    let cleared = blamed(&|need| !known(need) || is_contained(need, facts));
     take_back(state, change, said);
-    // What failed may have had it too: then somebody else is to blame, and nobody passes the hold by it.
-    let not_in = |release: &Release| {
-        let need = since(release, sha);
-        matches!(facts.get(&need), Some(Fact::Comparison(_))) && !is_contained(&need, facts)
-    };
-    let cleared: Vec<EnvironmentName> =
-        advance::blamed(state).filter(|(_, failed)| !not_in(failed)).map(|(name, _)| name.clone()).collect();
     cleared.iter().for_each(|name| block::clear_culprit(state, name, change.pull));
     advance::brings_more(state, first, change.clone(), now, said);
 }

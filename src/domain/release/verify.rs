@@ -210,6 +210,13 @@ fn asks<'a>(
     all.filter(move |(_, policy, asked)| policy.dry_run || !rests || overdue(policy, asked))
 }
 
+/// Whether something that has passed was due before the bake ended and was not asked since: it may be well no more.
+pub fn is_overdue(policies: &[Verification], asked: &[Asked], until: Timestamp, now: Timestamp) -> bool {
+    // A workflow is not asked again once it has passed.
+    let again = |policy: &Verification| !policy.dry_run && !matches!(policy.probe, Probe::Workflow { .. });
+    until <= now && asks(policies, asked, until, now).any(|(_, policy, _)| again(policy))
+}
+
 /// A place where something is verified: the release's step, and since when it rolls.
 #[derive(Clone, Debug)]
 pub struct Place<'a> {
