@@ -44,10 +44,10 @@ pub struct Decision {
 }
 
 impl Lane {
-    /// A lane that nothing has happened to.
-    pub fn new(subject: &Subject, now: Timestamp) -> Self {
+    /// A lane that nothing has happened to, first heard of at `heard_at`.
+    pub fn new(subject: &Subject, heard_at: Timestamp) -> Self {
         let state = match subject {
-            Subject::Repository { repo } => State::Repository(Box::new(RepositoryState::new(repo.clone(), now))),
+            Subject::Repository { repo } => State::Repository(Box::new(RepositoryState::new(repo.clone(), heard_at))),
             Subject::PullRequest { repo, number } => {
                 State::PullRequest(Box::new(PullState::new(repo.clone(), *number)))
             }

@@ -139,7 +139,8 @@ async fn make<S: Store, G: GitHub, P: Probes, C: Clock>(
     let mut lane = match (kept, &snapshot) {
         (Some(lane), _) => lane,
         (None, Some(snapshot)) => read(&snapshot.state)?,
-        (None, None) => Lane::new(&subject, now),
+        // GitHub may not have answered since the first word of it came: what changed meanwhile is looked for too.
+        (None, None) => Lane::new(&subject, arrivals.first().map_or(now, |(_, arrival)| arrival.at.min(now))),
     };
     let mut turn = Gathered::default();
     // A lane that was woken looks first: what it waits for may be over before the news arrive.

@@ -109,6 +109,23 @@ async fn time_that_github_asked_for_is_given_and_puts_nothing_aside() {
 }
 
 #[tokio::test]
+async fn the_first_sweep_reaches_back_from_the_first_word_of_a_repository() {
+    let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let since = asked.clone();
+    let script = reads(move |need| {
+        if let Need::RecentPulls { since: from } = need {
+            since.lock().unwrap().push(*from);
+        }
+        shown(need)
+    });
+    script.arrive(repository(), US, pushed(), at_seconds(60)).await;
+    // GitHub could not be read for an hour.
+    script.go_to(at_seconds(3_600));
+    assert_eq!([go(&script).await, go(&script).await], [Turn::Done; 2]);
+    assert_eq!(*asked.lock().unwrap(), [at_seconds(60).minus(Span::minutes(10))]);
+}
+
+#[tokio::test]
 async fn what_github_does_not_show_is_a_fact_to_decide_about() {
     for error in [gone(), refused()] {
         let script = reads(move |_| Err(error.clone()));
@@ -151,7 +168,7 @@ async fn what_is_forwarded_tells_who_sent_it_and_through_whom_to_speak() {
     let script = reads(shown);
     script.go_to(at_seconds(5));
     let wanted = Event::Signal(Signal::PolicyWanted { by: pull(1) });
-    script.arrive(repository(), US, wanted, Timestamp(0)).await;
+    script.arrive(repository(), US, wanted, at_seconds(5)).await;
     assert_eq!(go(&script).await, Turn::Done);
     let event = Event::Signal(Signal::PolicyReady);
     let source = Source::Lane(repository());

@@ -44,15 +44,15 @@ pub struct RepositoryState {
 }
 
 impl RepositoryState {
-    /// A repository of which nothing is known; the first sweep reaches back from `now`.
-    pub fn new(repo: RepoName, now: Timestamp) -> Self {
+    /// A repository that was first heard of at `heard_at`, from when the first sweep reaches back.
+    pub fn new(repo: RepoName, heard_at: Timestamp) -> Self {
         Self {
             repo,
             access: true,
             policy: None,
             asking: Vec::new(),
-            swept_until: now,
-            next_sweep_at: now,
+            swept_until: heard_at,
+            next_sweep_at: heard_at,
             groups: Vec::new(),
             holds: BTreeMap::new(),
         }
