@@ -139,8 +139,7 @@ async fn make<S: Store, G: GitHub, P: Probes, C: Clock>(
     let mut lane = match (kept, &snapshot) {
         (Some(lane), _) => lane,
         (None, Some(snapshot)) => read(&snapshot.state)?,
-        // GitHub may not have answered since the first word of it came: what changed meanwhile is looked for too.
-        (None, None) => Lane::new(&subject, arrivals.first().map_or(now, |(_, arrival)| arrival.at.min(now))),
+        (None, None) => new_lane(&subject, &arrivals, now),
     };
     let mut turn = Gathered::default();
     // A lane that was woken looks first: what it waits for may be over before the news arrive.
@@ -222,6 +221,12 @@ struct Gathered {
     forwards: Vec<(Subject, Event)>,
     notes: Vec<String>,
     wake_at: Option<Timestamp>,
+}
+
+/// A lane that has no state yet. GitHub may not have answered since the first word of it came: what changed meanwhile is
+/// looked for too.
+pub fn new_lane(subject: &Subject, arrivals: &[(ArrivalId, Arrival)], now: Timestamp) -> Lane {
+    Lane::new(subject, arrivals.first().map_or(now, |(_, arrival)| arrival.at.min(now)))
 }
 
 /// Reads a snapshot; one that a newer version of the program wrote is refused.

@@ -2,7 +2,7 @@
 
 use super::invariants::{ROUND_TRIP, SAME_TWICE};
 use super::scene::Scene;
-use plimsoll::domain::decide::{self, Lane};
+use plimsoll::domain::decide;
 use plimsoll::domain::event::Event;
 use plimsoll::domain::facts::{Absence, CheckState, Fact, Facts, Need};
 use plimsoll::domain::ids::*;
@@ -10,7 +10,7 @@ use plimsoll::domain::reading::{Question, Reading};
 use plimsoll::domain::repository;
 use plimsoll::domain::state::State;
 use plimsoll::engine::ports::{ArrivalId, ClaimedLane, Snapshot, TurnCommit};
-use plimsoll::engine::step::read_lane;
+use plimsoll::engine::step::{new_lane, read_lane};
 
 /// What a turn had to go on.
 #[derive(Debug, Default)]
@@ -77,7 +77,7 @@ impl Replay {
                 Ok(lane) => lane,
                 Err(because) => return scene.broke(ROUND_TRIP, because),
             },
-            None => Lane::new(&turn.subject, turn.at),
+            None => new_lane(&turn.subject, &claimed.arrivals, turn.at),
         };
         let woken = Event::Look { because: "the clock called".to_owned() };
         let arrivals = claimed.arrivals.iter().filter(|(id, _)| taken.contains(id));
