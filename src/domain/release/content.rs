@@ -250,7 +250,14 @@ pub fn suspects(state: &PipelineState, release: &Release, environment: &Environm
     ranked(state, &changes)
 }
 
-/// The same of a release that somebody takes back: all that goes with it.
+/// Whom a hold is put for: the first suspect. Of a commit of no merge nobody knows what it holds, so nobody is blamed, and
+/// no revert passes by that.
+pub fn culprit(state: &PipelineState, release: &Release, suspects: Vec<Suspect>) -> Option<Suspect> {
+    delivery_of(state, release)?;
+    suspects.into_iter().next()
+}
+
+/// The suspects of a release that somebody takes back: all that goes with it.
 pub fn suspects_over(
     state: &PipelineState,
     release: &Release,

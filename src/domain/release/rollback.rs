@@ -93,7 +93,9 @@ pub fn fail(state: &mut PipelineState, at: &At, why: String, damage: Damage, now
     let on_failure = stage.policy.on_failure;
     let safety = safety(state, release, stage, now);
     let culprit = match (is_rollback, damage) {
-        (false, Damage::Possible) => content::suspects(state, release, &at.environment).into_iter().next(),
+        (false, Damage::Possible) => {
+            content::culprit(state, release, content::suspects(state, release, &at.environment))
+        }
         (_, Damage::None | Damage::Possible | Damage::Unknown) => None,
     };
     // What takes the culprit back may run now and failed itself, or nobody can tell what runs: that nothing passes by.

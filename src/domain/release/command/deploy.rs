@@ -373,7 +373,9 @@ pub(super) fn roll_back(
         .map_or_else(|| format!("{} rolled it back.", command.by), |r| format!("{} rolled it back: {r}.", command.by));
     let culprit = from
         .and_then(|number| state.releases.get(&number))
-        .and_then(|release| content::suspects_over(state, release, &environment, &target).into_iter().next())
+        .and_then(|release| {
+            content::culprit(state, release, content::suspects_over(state, release, &environment, &target))
+        })
         .map(|suspect| suspect.pull);
     hold(state, &environment, reason.clone(), culprit, now);
     let asked = command.origin.clone();
