@@ -65,11 +65,15 @@ pub fn of_automation<'a>(state: &'a PipelineState, environment: &EnvironmentName
     })
 }
 
-/// Whether a release would take back the culprit for whom automation holds an environment.
-pub fn is_mended_by(state: &PipelineState, release: &Release, environment: &EnvironmentName) -> bool {
+/// Whether a release takes back the culprit for whom automation holds an environment, or may: of a commit of no merge
+/// nobody knows.
+pub fn may_be_mended_by(state: &PipelineState, release: &Release, environment: &EnvironmentName) -> bool {
     let culprit = of_automation(state, environment).and_then(|block| block.culprit);
-    !release.is_rollback()
-        && culprit.is_some_and(|culprit| content::brings_revert_of(state, release, environment, culprit))
+    let takes_back = |culprit| {
+        content::delivery_of(state, release).is_none()
+            || content::brings_revert_of(state, release, environment, culprit)
+    };
+    !release.is_rollback() && culprit.is_some_and(takes_back)
 }
 
 /// Takes the culprit of the automation's hold away where a pull request takes it back: nobody passes by that any more.

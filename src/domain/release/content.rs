@@ -121,7 +121,8 @@ pub fn together(changes: &[&Change]) -> ReleaseRisk {
     compose(changes.iter().map(|change| change.risk.map(|(probability, _)| probability)))
 }
 
-/// Whether a release would bring the pull request that takes another back.
+/// Whether a release would bring the pull request that takes another back. Of a commit of no merge nobody knows what it
+/// holds.
 pub fn brings_revert_of(
     state: &PipelineState,
     release: &Release,
@@ -129,7 +130,7 @@ pub fn brings_revert_of(
     culprit: PullNumber,
 ) -> bool {
     let brought: BTreeSet<PullNumber> = changes(state, release, environment).iter().map(|change| change.pull).collect();
-    is_undone(state, &brought, culprit)
+    delivery_of(state, release).is_some() && is_undone(state, &brought, culprit)
 }
 
 /// Whether one of what is brought together takes a pull request back, and nothing brought takes that back again.

@@ -99,7 +99,7 @@ pub fn fail(state: &mut PipelineState, at: &At, why: String, damage: Damage, now
         (_, Damage::None | Damage::Possible | Damage::Unknown) => None,
     };
     // What takes the culprit back may run now and failed itself, or nobody can tell what runs: that nothing passes by.
-    let mended = damage == Damage::Possible && block::is_mended_by(state, release, &at.environment);
+    let mended = damage == Damage::Possible && block::may_be_mended_by(state, release, &at.environment);
     if mended || damage == Damage::Unknown {
         block::release_automation(state, &at.environment);
     }

@@ -2,7 +2,7 @@
 
 use super::tests::*;
 use super::tests_blocks::{lock, unlock};
-use super::tests_people::written;
+use super::tests_people::{override_gate, written};
 use super::*;
 use crate::domain::chatops::Verb;
 use crate::domain::effect::{Act, Ending};
@@ -301,6 +301,59 @@ fn a_commit_of_no_merge_that_fails_blames_nobody_and_lets_nothing_pass() {
     stage.play(Event::RunChanged { run: staged });
     stage.merge_as(reverting(8, 7)).run(RunStatus::Succeeded);
     assert_eq!((stage.live("staging"), rolls(&stage)), (Some(4), None), "{}", stage.status());
+}
+
+/// A commit of no merge waits in production; what ran there failed, and the revert of its culprit is on its way.
+fn a_commit_of_no_merge_waits_behind_a_hold() -> Stage1 {
+    let mut stage = unasked(|production| production.on_failure = OnFailure::Hold);
+    through(&mut stage, 6);
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
+    let rolled = run_snapshot(stage.next_id, RunStatus::Failed, "");
+    stage.merge_as(reverting(8, 7));
+    let what = sha(5).to_string();
+    stage.command("linus", Verb::Deploy { what, environment: production(), service: None, reason: None });
+    stage.play(Event::RunChanged { run: rolled });
+    stage
+}
+
+#[test]
+fn a_commit_of_no_merge_passes_no_hold() {
+    let stage = a_commit_of_no_merge_waits_behind_a_hold();
+    assert_eq!((culprit(&stage), rolls(&stage)), (Some(7), None), "nobody knows whether it has #8: {}", stage.status());
+}
+
+#[test]
+fn a_commit_of_no_merge_ends_no_hold() {
+    let mut stage = a_commit_of_no_merge_waits_behind_a_hold();
+    stage.command("marge", override_gate(GateName::Hold, Some("production")));
+    stage.obey().obey().end(RunStatus::Succeeded);
+    assert_eq!((stage.live("production"), culprit(&stage)), (Some(4), Some(7)), "{}", stage.status());
+}
+
+#[test]
+fn when_a_commit_of_no_merge_fails_nothing_passes_the_hold_that_was_there() {
+    let mut stage = a_commit_of_no_merge_waits_behind_a_hold();
+    stage.command("marge", override_gate(GateName::Hold, Some("production")));
+    stage.obey().obey().end(RunStatus::Failed);
+    assert_eq!(culprit(&stage), None, "it may have had #8: {}", stage.status());
+}
+
+#[test]
+fn who_stops_or_takes_back_a_commit_of_no_merge_lets_nothing_pass_the_hold_that_was_there() {
+    for (live, cancels) in [(false, true), (false, false), (true, false)] {
+        let mut stage = a_commit_of_no_merge_waits_behind_a_hold();
+        stage.command("marge", override_gate(GateName::Hold, Some("production")));
+        stage.obey().obey();
+        if live {
+            stage.end(RunStatus::Succeeded);
+        }
+        if cancels {
+            stage.command("ada", Verb::Cancel { environment: Some(production()), service: None });
+        } else {
+            stage.rollback("ada");
+        }
+        assert_eq!(culprit(&stage), None, "live {live}, cancels {cancels}: {}", stage.status());
+    }
 }
 
 #[test]

@@ -279,8 +279,8 @@ pub(super) fn cancel(
         }
         let by = command.by.clone();
         let reason = format!("{by} cancelled release {number}, and something of it may run.");
-        // It passed the hold because it takes the culprit back: that lets nothing pass any more.
-        if state.releases.get(&number).is_some_and(|release| block::is_mended_by(state, release, &environment)) {
+        // It takes the culprit back, or may: that lets nothing pass any more.
+        if state.releases.get(&number).is_some_and(|release| block::may_be_mended_by(state, release, &environment)) {
             block::release_automation(state, &environment);
         }
         abort(state, &environment, &Stop::Cancelled { by }, now, said);
@@ -371,12 +371,14 @@ pub(super) fn roll_back(
     let from = abort(state, &environment, &stop, now, said).or(left).or(live);
     let reason = reason
         .map_or_else(|| format!("{} rolled it back.", command.by), |r| format!("{} rolled it back: {r}.", command.by));
-    let culprit = from
-        .and_then(|number| state.releases.get(&number))
-        .and_then(|release| {
-            content::culprit(state, release, content::suspects_over(state, release, &environment, &target))
-        })
-        .map(|suspect| suspect.pull);
+    let gone = from.and_then(|number| state.releases.get(&number));
+    let suspect = gone.and_then(|release| {
+        content::culprit(state, release, content::suspects_over(state, release, &environment, &target))
+    });
+    let culprit = suspect.map(|suspect| suspect.pull);
+    if gone.is_some_and(|release| block::may_be_mended_by(state, release, &environment)) {
+        block::release_automation(state, &environment);
+    }
     hold(state, &environment, reason.clone(), culprit, now);
     let asked = command.origin.clone();
     let going = Going {
