@@ -379,10 +379,11 @@ fn nothing_is_replaced(scene: &mut Scene, turned: &Turned<'_>) {
         let allowed = theirs.policy.supersede == Supersede::Abort;
         // All that it holds, also what is live already: a newer one without it is wanted all the same.
         let holds = |change: &&Change| scene.model.history.is_ancestor(change.sha.as_str(), release.sha.as_str());
-        let told = turned.before.releases.values().flat_map(|other| &other.changes);
+        let known = || turned.after.releases.values().flat_map(|release| &release.changes);
+        // What was heard of late counts, and that it was reverted, in one turn.
+        let told = turned.before.releases.values().flat_map(|other| &other.changes).chain(known());
         let carried: BTreeSet<u64> = told.filter(holds).map(|change| change.pull.0).collect();
         // What was reverted meanwhile could never go on.
-        let known = || turned.after.releases.values().flat_map(|release| &release.changes);
         let mends = known().flat_map(|change| reverts(&scene.model, change.pull.0)).any(|pull| carried.contains(&pull));
         let blocks: Vec<_> = turned.before.blocks.iter().filter(|b| turned.after.blocks.contains(b)).collect();
         let kept = gates::reasons(scene, (turned.before, turned.after), &blocks, newer, theirs, turned.at);
