@@ -8,13 +8,14 @@ use super::super::scene::{Landing, Scene};
 use super::rollouts::done_at;
 use super::{
     BLOCKS_END, DEPLOYMENTS_AGREE, EVERY_MERGE_IS_RELEASED, EVERY_RELEASE_ENDS, KEYS_ONCE, NOTHING_IS_LOST,
-    ONE_LIVING_COMMENT, ONE_REPLY, OVERRIDE_ONCE, QUEUE_GOES_ON, WE_KNOW_GITHUB, WHAT_IS_SHOWN, gates, is_same, stages,
+    ONE_LIVING_COMMENT, ONE_REPLY, OVERRIDE_ONCE, QUEUE_GOES_ON, WE_KNOW_GITHUB, WHAT_IS_SHOWN, gates, is_same, means,
+    stages,
 };
 use plimsoll::domain::chatops;
 use plimsoll::domain::ids::*;
 use plimsoll::domain::policy::GateName;
 use plimsoll::domain::release::breakglass::issue_key;
-use plimsoll::domain::release::{PipelineState, Rollout, StagePhase, StepPhase, gate};
+use plimsoll::domain::release::{BlockKind, PipelineState, Purpose, Release, Rollout, StagePhase, StepPhase, gate};
 use plimsoll::domain::state::State;
 use plimsoll::engine::ports::Store;
 use plimsoll::sandbox::model::PullState;
@@ -65,24 +66,43 @@ fn queues_go_on(scene: &mut Scene, state: &PipelineState) {
         let kept = gates::kept_at_rest(scene, state, release, stage);
         // Approvals and turns are told by our own conditions; each that is not met must still be true.
         let unmet: Vec<GateName> = stage.conditions.iter().filter(|c| !c.met).map(|c| c.gate).collect();
-        let others = unmet.iter().any(|gate| matches!(gate, GateName::Approval | GateName::Order | GateName::Reverted));
+        let others = unmet.iter().any(|gate| match gate {
+            GateName::Approval | GateName::Order | GateName::Reverted => true,
+            GateName::Hold => is_of_no_merge(state, release) && is_held(state, name),
+            GateName::Lock | GateName::Freeze | GateName::Window => false,
+        });
         if kept.is_empty() && !others {
             let story = format!("release {} of {} in {name} waits at {unmet:?}", release.number, state.service);
             scene.broke(QUEUE_GOES_ON, story);
         }
         // A pause that nobody can end: the release waits for one that waits for it.
         let stuck = gates::is_between(stage) && kept.is_empty() && unmet.iter().all(|gate| *gate == GateName::Reverted);
-        let waiting = stages(state).any(|(other, theirs)| {
-            theirs.policy.name == *name
-                && other.number > release.number
-                && matches!(theirs.phase, StagePhase::Waiting { .. })
-                && theirs.conditions.iter().all(|c| c.met || c.gate == GateName::Order)
+        let line = || {
+            let here = stages(state).filter(|(_, theirs)| theirs.policy.name == *name);
+            here.filter(|(_, theirs)| matches!(theirs.phase, StagePhase::Waiting { .. }))
+        };
+        // What somebody asked for goes first, and may wait for a person's approval; deliveries wait behind it.
+        let was_asked = |other: &Release| matches!(other.purpose, Purpose::Requested { .. });
+        let asked = line().any(|(other, _)| was_asked(other));
+        let waiting = line().filter(|(other, _)| was_asked(other) || !asked).any(|(other, theirs)| {
+            other.number > release.number && theirs.conditions.iter().all(|c| c.met || c.gate == GateName::Order)
         });
         if stuck && waiting {
             let story = format!("release {} of {} pauses in {name} for one that waits", release.number, state.service);
             scene.broke(QUEUE_GOES_ON, story);
         }
     }
+}
+
+/// Of a commit that is no merge of this service nobody knows whether it takes the culprit of a hold back: a person must
+/// say so.
+fn is_of_no_merge(state: &PipelineState, release: &Release) -> bool {
+    let delivery = |other: &Release| matches!(other.purpose, Purpose::Delivery) && other.sha == release.sha;
+    matches!(release.purpose, Purpose::Requested { .. }) && !state.releases.values().any(delivery)
+}
+
+fn is_held(state: &PipelineState, environment: &EnvironmentName) -> bool {
+    state.blocks.iter().any(|b| b.kind == BlockKind::Hold && means(b.environment.as_ref(), environment))
 }
 
 fn issues_are_open(scene: &mut Scene, state: &PipelineState) {
