@@ -123,6 +123,31 @@ fn a_revert_that_is_heard_of_late_takes_the_place_of_what_it_reverts_too() {
 }
 
 #[test]
+fn what_somebody_asked_for_of_a_delivery_goes_when_that_gives_its_place() {
+    let mut stage = Stage1::new();
+    stage.merge(7, "ada").run(RunStatus::Succeeded);
+    let what = sha(7).to_string();
+    stage.command("linus", Verb::Deploy { what, environment: production(), service: None, reason: None });
+    stage.merge(8, "ada").run(RunStatus::Succeeded);
+    for release in [1, 2] {
+        assert_eq!(phase(&stage, release, "production"), StagePhase::Superseded { by: ReleaseNumber(3) });
+    }
+}
+
+#[test]
+fn a_revert_that_is_heard_of_late_takes_the_place_of_what_somebody_asked_for_as_well() {
+    let mut stage = with(|stage| stage.plan.pipeline.max_changes = Some(1));
+    stage.merge(6, "ada").merge(7, "ada").merge(9, "ada");
+    let (what, environment) = (sha(7).to_string(), EnvironmentName::new("staging"));
+    stage.command("linus", Verb::Deploy { what, environment, service: None, reason: None });
+    assert!(matches!(phase(&stage, 4, "staging"), StagePhase::Waiting { .. }));
+    stage.merge_as(reverting(8, 7));
+    for release in [2, 4] {
+        assert_eq!(phase(&stage, release, "staging"), StagePhase::Superseded { by: ReleaseNumber(3) });
+    }
+}
+
+#[test]
 fn a_merge_that_is_heard_of_late_belongs_to_the_first_release_that_brings_it() {
     let mut stage = with(|_| {});
     stage.merge(8, "ada").merge_as(reverting(9, 7)).merge(7, "ada");

@@ -368,6 +368,49 @@ fn a_merge_of_which_github_does_not_say_whether_it_failed_lets_nothing_pass_eith
     assert_eq!((rolls(&stage), culprit(&stage)), (None, None), "{}", stage.status());
 }
 
+/// What waits behind the hold of what failed was let go on by somebody, and a revert that it has is heard of afterwards.
+fn a_late_revert_after(ending: impl FnOnce(&mut Stage1)) -> Stage1 {
+    let mut stage = unasked(|production| production.on_failure = OnFailure::Hold);
+    through(&mut stage, 6);
+    stage.merge(7, "ada").run(RunStatus::Succeeded).run(RunStatus::Failed);
+    stage.merge(9, "ada").run(RunStatus::Succeeded);
+    stage.command("marge", override_gate(GateName::Hold, Some("production")));
+    ending(&mut stage);
+    assert_eq!((culprit(&stage), rolls(&stage)), (Some(7), None), "{}", stage.status());
+    stage.merge_as(reverting(8, 7));
+    stage
+}
+
+#[test]
+fn a_revert_that_is_heard_of_late_and_was_in_what_somebody_cancelled_lets_nothing_pass() {
+    let stage = a_late_revert_after(|stage| {
+        stage.obey().obey();
+        stage.command("ada", Verb::Cancel { environment: Some(production()), service: None });
+    });
+    assert_eq!(culprit(&stage), None, "{}", stage.status());
+}
+
+#[test]
+fn a_revert_that_is_heard_of_late_and_was_in_what_never_started_is_still_wanted() {
+    let stage = a_late_revert_after(|stage| {
+        stage.obey();
+        ends(stage, refused());
+    });
+    assert_eq!(culprit(&stage), Some(7), "{}", stage.status());
+}
+
+#[test]
+fn what_ran_well_and_fails_over_a_commit_of_no_merge_is_suspected_where_nothing_else_is_new() {
+    let mut stage = unasked(|production| production.on_failure = OnFailure::Hold);
+    through(&mut stage, 6);
+    for (commit, status) in [(5, RunStatus::Succeeded), (6, RunStatus::Failed)] {
+        let what = sha(commit).to_string();
+        stage.command("linus", Verb::Deploy { what, environment: production(), service: None, reason: None });
+        stage.run(status);
+    }
+    assert_eq!(culprit(&stage), Some(6), "{}", stage.status());
+}
+
 #[test]
 fn a_revert_that_is_heard_of_late_and_came_after_what_failed_passes() {
     let mut stage = unasked(|_| {});
