@@ -77,35 +77,6 @@ fn what_pauses_because_it_was_reverted_gives_way_to_the_revert() {
 }
 
 #[test]
-fn a_revert_waits_behind_what_somebody_asked_for_until_a_person_decides_of_that() {
-    for approves in [true, false] {
-        let mut stage = with(|stage| {
-            stage.plan.pipeline.environments[1].rollout = vec![Portion::Percent(50), Portion::Percent(100)];
-        });
-        stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
-        let run = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
-        stage.merge_as(reverting(9, 7)).obey().obey();
-        let staged = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
-        let what = sha(5).to_string();
-        stage.plan.pipeline.environments[1].approval = Some(managers());
-        stage.command("linus", Verb::Deploy { what, environment: production(), service: None, reason: None });
-        stage.play(Event::RunChanged { run: staged }).play(Event::RunChanged { run });
-        assert!(matches!(phase(&stage, 1, "production"), StagePhase::Rolling(_)), "{}", stage.status());
-        assert!(matches!(phase(&stage, 2, "production"), StagePhase::Waiting { .. }), "{}", stage.status());
-        let cancel = || Verb::Cancel { environment: Some(production()), service: None };
-        if approves {
-            stage.approve("grace");
-            assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(3) });
-        } else {
-            stage.command("ada", cancel());
-            stage.command("ada", cancel());
-            stage.resume("ada");
-            assert!(matches!(phase(&stage, 2, "production"), StagePhase::Rolling(_)), "{}", stage.status());
-        }
-    }
-}
-
-#[test]
 fn a_revert_takes_the_place_of_all_that_would_bring_back_what_it_reverts() {
     let mut stage = with(|stage| stage.plan.pipeline.max_changes = Some(1));
     stage.merge(7, "ada").merge(8, "ada").merge_as(reverting(9, 7));

@@ -77,15 +77,11 @@ fn queues_go_on(scene: &mut Scene, state: &PipelineState) {
         }
         // A pause that nobody can end: the release waits for one that waits for it.
         let stuck = gates::is_between(stage) && kept.is_empty() && unmet.iter().all(|gate| *gate == GateName::Reverted);
-        let line = || {
-            let here = stages(state).filter(|(_, theirs)| theirs.policy.name == *name);
-            here.filter(|(_, theirs)| matches!(theirs.phase, StagePhase::Waiting { .. }))
-        };
-        // What somebody asked for goes first, and may wait for a person's approval; deliveries wait behind it.
-        let was_asked = |other: &Release| matches!(other.purpose, Purpose::Requested { .. });
-        let asked = line().any(|(other, _)| was_asked(other));
-        let waiting = line().filter(|(other, _)| was_asked(other) || !asked).any(|(other, theirs)| {
-            other.number > release.number && theirs.conditions.iter().all(|c| c.met || c.gate == GateName::Order)
+        let waiting = stages(state).any(|(other, theirs)| {
+            theirs.policy.name == *name
+                && other.number > release.number
+                && matches!(theirs.phase, StagePhase::Waiting { .. })
+                && theirs.conditions.iter().all(|c| c.met || c.gate == GateName::Order)
         });
         if stuck && waiting {
             let story = format!("release {} of {} pauses in {name} for one that waits", release.number, state.service);
