@@ -1,6 +1,7 @@
 //! Stories that simulated worlds told first.
 
 use super::tests::*;
+use super::tests_blocks::deploy;
 use super::*;
 use crate::domain::chatops::Verb;
 use crate::domain::event::{Event, PipelineCommand, Reverted, Signal};
@@ -97,8 +98,7 @@ fn a_revert_that_is_heard_of_late_takes_the_place_of_what_it_reverts_too() {
 fn what_somebody_asked_for_of_a_delivery_goes_when_that_gives_its_place() {
     let mut stage = Stage1::new();
     stage.merge(7, "ada").run(RunStatus::Succeeded);
-    let what = sha(7).to_string();
-    stage.command("linus", Verb::Deploy { what, environment: production(), service: None, reason: None });
+    stage.command("linus", deploy(7, production()));
     stage.merge(8, "ada").run(RunStatus::Succeeded);
     for release in [1, 2] {
         assert_eq!(phase(&stage, release, "production"), StagePhase::Superseded { by: ReleaseNumber(3) });
@@ -109,8 +109,7 @@ fn what_somebody_asked_for_of_a_delivery_goes_when_that_gives_its_place() {
 fn a_revert_that_is_heard_of_late_takes_the_place_of_what_somebody_asked_for_as_well() {
     let mut stage = with(|stage| stage.plan.pipeline.max_changes = Some(1));
     stage.merge(6, "ada").merge(7, "ada").merge(9, "ada");
-    let (what, environment) = (sha(7).to_string(), EnvironmentName::new("staging"));
-    stage.command("linus", Verb::Deploy { what, environment, service: None, reason: None });
+    stage.command("linus", deploy(7, EnvironmentName::new("staging")));
     assert!(matches!(phase(&stage, 4, "staging"), StagePhase::Waiting { .. }));
     stage.merge_as(reverting(8, 7));
     for release in [2, 4] {

@@ -1,7 +1,7 @@
 //! Who is suspected of a failure, whom that holds up, and what stays known for it however long it takes.
 
 use super::tests::*;
-use super::tests_blocks::{lock, unlock};
+use super::tests_blocks::{deploy, lock, unlock};
 use super::tests_people::{override_gate, written};
 use super::*;
 use crate::domain::chatops::Verb;
@@ -57,8 +57,7 @@ fn what_somebody_promoted_keeps_its_place_however_many_merges_follow() {
     // It goes to production before automation brings it there, which then has nothing left to do.
     stage.merge(8, "ada").obey().obey();
     let staged = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
-    let what = sha(8).to_string();
-    stage.command("linus", Verb::Deploy { what, environment: production(), service: None, reason: None });
+    stage.command("linus", deploy(8, production()));
     stage.obey().obey().end(RunStatus::Succeeded);
     stage.play(Event::RunChanged { run: staged });
     assert_eq!(stage.live("production"), Some(3));
@@ -144,8 +143,7 @@ fn nothing_passes_the_hold_of_a_revert_of_which_nobody_knows_whether_it_runs() {
 fn over_a_commit_of_no_merge_what_ran_there_before_is_not_suspected() {
     let mut stage = unasked(|_| {});
     stage.merge_as(risky(6, 0.4)).run(RunStatus::Succeeded).run(RunStatus::Succeeded);
-    let what = sha(7).to_string();
-    stage.command("linus", Verb::Deploy { what, environment: production(), service: None, reason: None });
+    stage.command("linus", deploy(7, production()));
     stage.obey().obey().end(RunStatus::Succeeded);
     stage.merge_as(risky(8, 0.05)).run(RunStatus::Succeeded).wait(Span::seconds(5));
     stage.obey().obey().end(RunStatus::Failed);
@@ -239,8 +237,7 @@ fn a_merge_heard_of_late_that_is_taken_back_behind_it_keeps_nobody_waiting() {
 fn a_merge_heard_of_late_belongs_to_what_somebody_promoted_where_that_has_it() {
     let mut stage = Stage1::new();
     stage.merge(8, "mallory").run(RunStatus::Succeeded);
-    let what = sha(8).to_string();
-    stage.command("linus", Verb::Deploy { what, environment: production(), service: None, reason: None });
+    stage.command("linus", deploy(8, production()));
     stage.approve("grace");
     stage.obey().obey().end(RunStatus::Succeeded);
     stage.merge(9, "mallory").run(RunStatus::Succeeded);
@@ -294,8 +291,7 @@ fn a_commit_of_no_merge_that_fails_blames_nobody_and_lets_nothing_pass() {
     through(&mut stage, 6);
     stage.merge(7, "ada").obey().obey();
     let staged = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
-    let what = sha(5).to_string();
-    stage.command("linus", Verb::Deploy { what, environment: production(), service: None, reason: None });
+    stage.command("linus", deploy(5, production()));
     stage.obey().obey().end(RunStatus::Failed);
     assert_eq!((culprit(&stage), drafts(&stage)), (None, vec![]), "an old commit does not hold what came after it");
     stage.play(Event::RunChanged { run: staged });
@@ -310,8 +306,7 @@ fn a_commit_of_no_merge_waits_behind_a_hold() -> Stage1 {
     stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
     let rolled = run_snapshot(stage.next_id, RunStatus::Failed, "");
     stage.merge_as(reverting(8, 7));
-    let what = sha(5).to_string();
-    stage.command("linus", Verb::Deploy { what, environment: production(), service: None, reason: None });
+    stage.command("linus", deploy(5, production()));
     stage.play(Event::RunChanged { run: rolled });
     stage
 }
@@ -404,8 +399,7 @@ fn what_ran_well_and_fails_over_a_commit_of_no_merge_is_suspected_where_nothing_
     let mut stage = unasked(|production| production.on_failure = OnFailure::Hold);
     through(&mut stage, 6);
     for (commit, status) in [(5, RunStatus::Succeeded), (6, RunStatus::Failed)] {
-        let what = sha(commit).to_string();
-        stage.command("linus", Verb::Deploy { what, environment: production(), service: None, reason: None });
+        stage.command("linus", deploy(commit, production()));
         stage.run(status);
     }
     assert_eq!(culprit(&stage), Some(6), "{}", stage.status());
@@ -447,8 +441,7 @@ fn what_somebody_asked_for_goes_with_its_own_delivery_where_the_policy_bounds_wh
     let mut stage = Stage1::new();
     stage.plan.pipeline.max_changes = Some(1);
     stage.merge(7, "mallory").run(RunStatus::Succeeded);
-    let what = sha(7).to_string();
-    stage.command("linus", Verb::Deploy { what, environment: production(), service: None, reason: None });
+    stage.command("linus", deploy(7, production()));
     stage.merge(8, "mallory").run(RunStatus::Succeeded);
     stage.approve("grace");
     assert_eq!(rolls(&stage), Some(2), "{}", stage.status());
@@ -459,8 +452,7 @@ fn what_somebody_asked_for_of_a_deliverys_own_commit_keeps_its_place_and_its_app
     let mut stage = Stage1::new();
     stage.merge(7, "mallory").obey().obey();
     let run = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
-    let what = sha(7).to_string();
-    stage.command("linus", Verb::Deploy { what, environment: production(), service: None, reason: None });
+    stage.command("linus", deploy(7, production()));
     let hold = Verb::Hold { environment: Some(production()), service: None, lasts: None, reason: None };
     stage.command("ada", hold);
     stage.approve("grace");
