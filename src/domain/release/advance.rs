@@ -198,12 +198,16 @@ fn take_places(
             continue;
         }
         let carried = state.releases.get(&old).map(|r| r.changes.clone()).unwrap_or_default();
-        if let Some(release) = state.releases.get_mut(&number) {
-            let known: Vec<PullNumber> = release.changes.iter().map(|c| c.pull).collect();
-            let fresh: Vec<Change> = carried.into_iter().filter(|c| !known.contains(&c.pull)).collect();
-            release.changes.splice(0..0, fresh);
-        }
+        bring_along(state, number, carried);
     }
+}
+
+/// A release brings the changes of one that went before its own, each once.
+fn bring_along(state: &mut PipelineState, number: ReleaseNumber, carried: Vec<Change>) {
+    let Some(release) = state.releases.get_mut(&number) else { return };
+    let known: Vec<PullNumber> = release.changes.iter().map(|c| c.pull).collect();
+    let fresh: Vec<Change> = carried.into_iter().filter(|c| !known.contains(&c.pull)).collect();
+    release.changes.splice(0..0, fresh);
 }
 
 /// Lets a delivery go on whose commit another release brought to an environment.
@@ -406,39 +410,54 @@ fn go_on(state: &mut PipelineState, name: &EnvironmentName, now: Timestamp, said
     }
 }
 
-/// Stops a rollout for a newer release that could start, where the policy says so.
+/// Stops a rollout for a release that could start, where the policy says so or it could never go on.
 fn give_way(state: &mut PipelineState, name: &EnvironmentName, now: Timestamp, said: &mut Said) {
     let gives_way = |(rolling, stage): &(&Release, &Stage)| {
         !rolling.is_rollback() && stage.rollout().is_some_and(|rollout| rollout.stopping.is_none())
     };
-    let Some((rolling, old_stage)) = state.rolling(name).filter(gives_way) else { return };
-    let Some((newer, stage)) = state.candidate(name) else { return };
-    // What pauses because it was reverted could never go on, and the revert would wait behind it for ever.
-    let paused = old_stage.rollout().is_some_and(|rollout| matches!(rollout.phase, StepPhase::Between { .. }));
-    let mended = paused
-        && content::taken_back(state, rolling, name).is_some()
-        && content::taken_back(state, newer, name).is_none();
-    // Where deliveries end, a commit of no delivery may be the newer of the two: that is compared once it is live.
-    let ends_here = newer.stages.last().is_some_and(|last| last.policy.name == *name);
-    let place = content::delivery_of(state, rolling).or((!ends_here).then_some(rolling.number));
-    let aborts = matches!(newer.purpose, Purpose::Delivery)
-        && place.is_some_and(|place| newer.number > place)
-        && stage.policy.supersede == Supersede::Abort;
-    if !(mended || aborts) || content::comes_after(state, newer, stage) != Some(true) {
-        return;
+    let Some((rolling, _)) = state.rolling(name).filter(gives_way) else { return };
+    let Some(newer) = taker(state, rolling, name, now) else { return };
+    let (by, old) = (newer.number, rolling.number);
+    let carried = rolling.changes.clone();
+    abort(state, name, &Stop::Superseded { by }, now, said);
+    bring_along(state, by, carried);
+    said.notes.push(format!("release {old} gives way to {by} in {name}"));
+    // At once: what somebody asked for may stand before it in the line, and wait.
+    if state.rolling(name).is_none() {
+        rollout::start(state, &At { release: by, environment: name.clone() }, now, said);
     }
-    let judged = conditions(state, newer, stage, now);
-    if judged.iter().all(|condition| condition.met || condition.gate == GateName::Order) {
-        let (by, old) = (newer.number, rolling.number);
-        let carried = rolling.changes.clone();
-        abort(state, name, &Stop::Superseded { by }, now, said);
-        if let Some(release) = state.releases.get_mut(&by) {
-            let known: Vec<PullNumber> = release.changes.iter().map(|c| c.pull).collect();
-            let fresh: Vec<Change> = carried.into_iter().filter(|c| !known.contains(&c.pull)).collect();
-            release.changes.splice(0..0, fresh);
-        }
-        said.notes.push(format!("release {old} gives way to {by} in {name}"));
-    }
+}
+
+/// The release for which a rollout stops: it could itself start at this moment.
+fn taker<'a>(
+    state: &'a PipelineState,
+    rolling: &Release,
+    name: &EnvironmentName,
+    now: Timestamp,
+) -> Option<&'a Release> {
+    let could_start = |newer: &Release, stage: &Stage| {
+        let judged = conditions(state, newer, stage, now);
+        content::comes_after(state, newer, stage) == Some(true)
+            && judged.iter().all(|condition| condition.met || condition.gate == GateName::Order)
+    };
+    let line = state.line(name);
+    let is_delivery = |release: &Release| matches!(release.purpose, Purpose::Delivery);
+    let first = line.first().filter(|(newer, stage)| {
+        // Where deliveries end, a commit of no delivery may be the newer of the two: that is compared once it is live.
+        let ends_here = newer.stages.last().is_some_and(|last| last.policy.name == *name);
+        let place = content::delivery_of(state, rolling).or((!ends_here).then_some(rolling.number));
+        is_delivery(newer)
+            && place.is_some_and(|place| newer.number > place)
+            && stage.policy.supersede == Supersede::Abort
+            && could_start(newer, stage)
+    });
+    // What pauses because it was reverted could never go on: it goes for whatever can start. Deliveries keep their order.
+    let delivery = line.iter().find(|(newer, _)| is_delivery(newer)).map(|(newer, _)| newer.number);
+    let in_turn = |newer: &Release| !is_delivery(newer) || delivery == Some(newer.number);
+    let mends = |(newer, stage): &&(&Release, &Stage)| {
+        in_turn(newer) && content::mends(state, newer, name) && could_start(newer, stage)
+    };
+    first.or_else(|| line.iter().find(mends)).map(|(newer, _)| *newer)
 }
 
 /// Starts the first waiting release whose gate is open; only the first in its turn can be.

@@ -32,11 +32,7 @@ pub fn break_gate(
         .iter()
         .filter(|known| environment.is_none_or(|named| *named == known.name))
         .filter_map(|known| {
-            let paused = |(_, stage): &(&Release, &Stage)| {
-                stage.rollout().is_some_and(|rollout| matches!(rollout.phase, StepPhase::Between { .. }))
-            };
-            let (release, stage) =
-                state.rolling(&known.name).filter(paused).or_else(|| state.candidate(&known.name))?;
+            let (release, stage) = state.paused(&known.name).or_else(|| state.candidate(&known.name))?;
             let closed = conditions(state, release, stage, now).iter().any(|c| c.gate == gate && !c.met);
             let since = if let StagePhase::Waiting { since } = &stage.phase { *since } else { release.created_at };
             closed.then(|| (release.number, known.name.clone(), release.sha.clone(), since))

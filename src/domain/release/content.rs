@@ -156,6 +156,13 @@ pub fn taken_back(
     })
 }
 
+/// Whether a rollout pauses for good, since what it brings was reverted, and a release would not bring that.
+pub fn mends(state: &PipelineState, release: &Release, environment: &EnvironmentName) -> bool {
+    let paused = state.rolling(environment).filter(|(_, stage)| stage.is_paused());
+    paused.is_some_and(|(rolling, _)| taken_back(state, rolling, environment).is_some())
+        && taken_back(state, release, environment).is_none()
+}
+
 /// What must be compared to know a candidate's commits; with nothing live, the commit itself.
 pub fn comparison(state: &PipelineState, release: &Release, environment: &EnvironmentName) -> Need {
     match state.live(environment) {

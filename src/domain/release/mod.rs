@@ -442,16 +442,25 @@ impl PipelineState {
         self.environment(name)?.live.as_ref()
     }
 
-    /// The release that is next to start in an environment: a rollback before all, then what somebody asked for, then
-    /// the oldest delivery.
+    /// The release that is next to start in an environment.
     pub fn candidate(&self, name: &EnvironmentName) -> Option<(&Release, &Stage)> {
+        self.line(name).into_iter().next()
+    }
+
+    /// What waits for an environment, each in its turn: a rollback before all, then the revert for which a rollout pauses,
+    /// then what somebody asked for, then deliveries, oldest first.
+    fn line(&self, name: &EnvironmentName) -> Vec<(&Release, &Stage)> {
         let mut waiting = self.waiting(name);
+        // A later one would bring this one as well.
+        let first = waiting.iter().find(|(release, _)| matches!(release.purpose, Purpose::Delivery));
+        let mends = first.filter(|(release, _)| content::mends(self, release, name)).map(|(release, _)| release.number);
         waiting.sort_by_key(|(release, _)| match release.purpose {
             Purpose::Rollback { .. } => 0,
-            Purpose::Requested { .. } => 1,
-            Purpose::Delivery => 2,
+            Purpose::Delivery if mends == Some(release.number) => 1,
+            Purpose::Requested { .. } => 2,
+            Purpose::Delivery => 3,
         });
-        waiting.into_iter().next()
+        waiting
     }
 
     /// Every release that waits for an environment, oldest first.
@@ -464,6 +473,13 @@ impl PipelineState {
     /// The release that is being rolled out in an environment.
     pub fn rolling(&self, name: &EnvironmentName) -> Option<(&Release, &Stage)> {
         self.in_phase(name, |phase| matches!(phase, StagePhase::Rolling(_)))
+    }
+
+    /// The rollout that pauses in an environment and that people can let go on; not one that was reverted when something
+    /// waits to end it: then their word is about that.
+    pub fn paused(&self, name: &EnvironmentName) -> Option<(&Release, &Stage)> {
+        let ends = |(first, _): (&Release, &Stage)| content::mends(self, first, name);
+        self.rolling(name).filter(|(_, stage)| stage.is_paused() && !self.candidate(name).is_some_and(ends))
     }
 
     fn in_phase(&self, name: &EnvironmentName, wanted: impl Fn(&StagePhase) -> bool) -> Option<(&Release, &Stage)> {
@@ -605,6 +621,11 @@ impl Stage {
             | StagePhase::Superseded { .. }
             | StagePhase::NotReached => None,
         }
+    }
+
+    /// Whether its rollout pauses before its next step.
+    pub fn is_paused(&self) -> bool {
+        self.rollout().is_some_and(|rollout| matches!(rollout.phase, StepPhase::Between { .. }))
     }
 }
 

@@ -1,12 +1,13 @@
 //! Stories that simulated worlds told first.
 
 use super::tests::*;
-use super::tests_blocks::deploy;
+use super::tests_blocks::{deploy, freeze};
+use super::tests_people::override_gate;
 use super::*;
 use crate::domain::chatops::Verb;
 use crate::domain::event::{Event, PipelineCommand, Reverted, Signal};
 use crate::domain::facts::{Permission, RunStatus};
-use crate::domain::policy::Portion;
+use crate::domain::policy::{Portion, Requirement};
 
 fn with(change: impl FnOnce(&mut Stage1)) -> Stage1 {
     let mut stage = Stage1::new();
@@ -75,6 +76,97 @@ fn what_pauses_because_it_was_reverted_gives_way_to_the_revert() {
     stage.command("ada", Verb::Unlock { environment: production(), service: None });
     assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(2) });
     assert!(matches!(phase(&stage, 2, "production"), StagePhase::Rolling(_)));
+}
+
+/// #7 runs in half of production, and with its run's success it pauses; each further step is the caller's.
+fn half_way(change: impl FnOnce(&mut Stage1)) -> (Stage1, Event) {
+    let mut stage = with(|stage| {
+        stage.plan.pipeline.environments[1].rollout = vec![Portion::Percent(50), Portion::Percent(100)];
+        change(stage);
+    });
+    stage.merge(7, "ada").run(RunStatus::Succeeded).obey().obey();
+    let run = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
+    (stage, Event::RunChanged { run })
+}
+
+/// From now on releases for production need an approval, or none.
+fn approved_by(stage: &mut Stage1, approval: Option<Requirement>) {
+    stage.plan.pipeline.environments[1].approval = approval;
+}
+
+#[test]
+fn a_revert_for_which_a_rollout_pauses_goes_before_what_somebody_asked_for() {
+    let (mut stage, ends) = half_way(|_| {});
+    stage.merge_as(reverting(9, 7)).obey().obey();
+    let staged = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
+    approved_by(&mut stage, Some(managers()));
+    stage.command("linus", deploy(5, production()));
+    stage.play(Event::RunChanged { run: staged });
+    assert!(matches!(phase(&stage, 1, "production"), StagePhase::Rolling(_)), "{}", stage.status());
+    let first = |stage: &Stage1| stage.state.candidate(&production()).map(|(release, _)| release.number.0);
+    assert_eq!(first(&stage), Some(3), "its step may still fail, or be the last");
+    stage.play(ends);
+    assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(2) });
+    assert!(matches!(phase(&stage, 2, "production"), StagePhase::Rolling(_)), "{}", stage.status());
+    assert_eq!(first(&stage), Some(3));
+    assert!(stage.status().contains("starts when release 2 has ended"), "{}", stage.status());
+}
+
+#[test]
+fn an_approval_is_for_the_revert_for_which_a_rollout_pauses() {
+    let (mut stage, ends) = half_way(|_| {});
+    approved_by(&mut stage, Some(managers()));
+    stage.merge_as(reverting(9, 7)).run(RunStatus::Succeeded);
+    stage.command("linus", deploy(5, production()));
+    // Its own next step waits for one as well, and for nothing.
+    stage.state.stage_mut(ReleaseNumber(1), &production()).expect("a stage").policy.approval = Some(managers());
+    stage.play(ends);
+    assert!(matches!(phase(&stage, 1, "production"), StagePhase::Rolling(_)), "{}", stage.status());
+    stage.approve("grace");
+    assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(2) });
+    assert!(matches!(phase(&stage, 2, "production"), StagePhase::Rolling(_)), "{}", stage.status());
+}
+
+#[test]
+fn a_rollout_that_was_reverted_gives_way_to_what_somebody_asked_for_while_the_revert_waits() {
+    let (mut stage, ends) = half_way(|_| {});
+    approved_by(&mut stage, Some(managers()));
+    stage.merge_as(reverting(9, 7)).run(RunStatus::Succeeded);
+    approved_by(&mut stage, None);
+    stage.command("linus", deploy(5, production()));
+    stage.play(ends);
+    assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(3) });
+    assert!(matches!(phase(&stage, 3, "production"), StagePhase::Rolling(_)), "{}", stage.status());
+    assert!(matches!(phase(&stage, 2, "production"), StagePhase::Waiting { .. }), "{}", stage.status());
+}
+
+#[test]
+fn a_rollout_that_was_reverted_gives_way_to_no_delivery_out_of_its_turn() {
+    let (mut stage, ends) = half_way(|stage| stage.plan.pipeline.max_changes = Some(1));
+    approved_by(&mut stage, Some(managers()));
+    stage.merge_as(reverting(9, 7)).run(RunStatus::Succeeded);
+    approved_by(&mut stage, None);
+    stage.merge(10, "ada").run(RunStatus::Succeeded);
+    stage.play(ends);
+    assert!(matches!(phase(&stage, 1, "production"), StagePhase::Rolling(_)), "{}", stage.status());
+    for waits in [2, 3] {
+        assert!(matches!(phase(&stage, waits, "production"), StagePhase::Waiting { .. }), "{}", stage.status());
+    }
+    stage.approve("grace");
+    assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(2) });
+}
+
+#[test]
+fn an_override_is_for_the_revert_and_not_for_the_rollout_that_pauses_for_it() {
+    let (mut stage, ends) = half_way(|_| {});
+    stage.merge_as(reverting(9, 7)).run(RunStatus::Succeeded);
+    stage.command("ada", freeze(Some(production())));
+    stage.play(ends);
+    assert!(matches!(phase(&stage, 1, "production"), StagePhase::Rolling(_)), "{}", stage.status());
+    let answer = stage.command("marge", override_gate(GateName::Freeze, None));
+    assert!(answer.contains("overridden for release 2"), "{answer}");
+    assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(2) });
+    assert!(matches!(phase(&stage, 2, "production"), StagePhase::Rolling(_)), "{}", stage.status());
 }
 
 #[test]

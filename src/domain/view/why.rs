@@ -144,7 +144,7 @@ fn nothing(state: &PipelineState, environment: &EnvironmentName, sha: Option<&st
 fn is_at_a_gate(stage: &Stage) -> bool {
     match &stage.phase {
         StagePhase::Ahead | StagePhase::Waiting { .. } => true,
-        StagePhase::Rolling(rollout) => matches!(rollout.phase, StepPhase::Between { .. }),
+        StagePhase::Rolling(_) => stage.is_paused(),
         StagePhase::Succeeded { .. }
         | StagePhase::Failed { .. }
         | StagePhase::Cancelled { .. }

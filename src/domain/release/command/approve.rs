@@ -32,12 +32,12 @@ pub(super) fn needs(
     needs
 }
 
-/// The release that an approval is for: the candidate, else the rollout that pauses before its next step.
+/// The release that an approval is for: the rollout that pauses for one before its next step, else the candidate.
 fn awaiting<'a>(state: &'a PipelineState, environment: &EnvironmentName) -> Option<(&'a Release, &'a Stage)> {
     let pauses =
         |(_, stage): &(&Release, &Stage)| stage.conditions.iter().any(|c| c.gate == GateName::Approval && !c.met);
-    let rolling = state.rolling(environment).filter(|(release, _)| !release.is_rollback()).filter(pauses);
-    rolling.or_else(|| state.candidate(environment).filter(|(release, _)| !release.is_rollback()))
+    let paused = state.paused(environment).filter(|(release, _)| !release.is_rollback()).filter(pauses);
+    paused.or_else(|| state.candidate(environment).filter(|(release, _)| !release.is_rollback()))
 }
 
 pub(super) fn approve(
