@@ -418,7 +418,8 @@ fn give_way(state: &mut PipelineState, name: &EnvironmentName, now: Timestamp, s
     let Some((rolling, _)) = state.rolling(name).filter(gives_way) else { return };
     let Some(newer) = taker(state, rolling, name, now) else { return };
     let (by, old) = (newer.number, rolling.number);
-    let carried = rolling.changes.clone();
+    // What somebody asked for may be of a commit that does not hold what was begun.
+    let carried = if is_delivery(newer) { rolling.changes.clone() } else { Vec::new() };
     abort(state, name, &Stop::Superseded { by }, now, said);
     bring_along(state, by, carried);
     said.notes.push(format!("release {old} gives way to {by} in {name}"));
@@ -426,6 +427,10 @@ fn give_way(state: &mut PipelineState, name: &EnvironmentName, now: Timestamp, s
     if state.rolling(name).is_none() {
         rollout::start(state, &At { release: by, environment: name.clone() }, now, said);
     }
+}
+
+fn is_delivery(release: &Release) -> bool {
+    matches!(release.purpose, Purpose::Delivery)
 }
 
 /// The release for which a rollout stops: it could itself start at this moment.
@@ -441,7 +446,6 @@ fn taker<'a>(
             && judged.iter().all(|condition| condition.met || condition.gate == GateName::Order)
     };
     let line = state.line(name);
-    let is_delivery = |release: &Release| matches!(release.purpose, Purpose::Delivery);
     let first = line.first().filter(|(newer, stage)| {
         // Where deliveries end, a commit of no delivery may be the newer of the two: that is compared once it is live.
         let ends_here = newer.stages.last().is_some_and(|last| last.policy.name == *name);
@@ -451,7 +455,8 @@ fn taker<'a>(
             && stage.policy.supersede == Supersede::Abort
             && could_start(newer, stage)
     });
-    // What pauses because it was reverted could never go on: it goes for whatever can start. Deliveries keep their order.
+    // What pauses because it was reverted could never go on: it goes for the first that can start. Before the revert that
+    // is what somebody asked for, since the revert follows; deliveries keep their order.
     let delivery = line.iter().find(|(newer, _)| is_delivery(newer)).map(|(newer, _)| newer.number);
     let in_turn = |newer: &Release| !is_delivery(newer) || delivery == Some(newer.number);
     let mends = |(newer, stage): &&(&Release, &Stage)| {

@@ -32,10 +32,16 @@ pub fn break_gate(
         .iter()
         .filter(|known| environment.is_none_or(|named| *named == known.name))
         .filter_map(|known| {
-            let (release, stage) = state.paused(&known.name).or_else(|| state.candidate(&known.name))?;
-            let closed = conditions(state, release, stage, now).iter().any(|c| c.gate == gate && !c.met);
-            let since = if let StagePhase::Waiting { since } = &stage.phase { *since } else { release.created_at };
-            closed.then(|| (release.number, known.name.clone(), release.sha.clone(), since))
+            let is_closed = |(release, stage): &(&Release, &Stage)| {
+                conditions(state, release, stage, now).iter().any(|c| c.gate == gate && !c.met)
+            };
+            let first = state.overtaking(&known.name).filter(is_closed).or_else(|| state.paused(&known.name));
+            let (release, stage) = first.or_else(|| state.candidate(&known.name))?;
+            let since = match &stage.phase {
+                StagePhase::Waiting { since } => state.decided_since(release.number, &known.name, *since),
+                _ => release.created_at,
+            };
+            is_closed(&(release, stage)).then(|| (release.number, known.name.clone(), release.sha.clone(), since))
         })
         .collect();
     let (number, environment, sha) = match waiting.as_slice() {

@@ -51,7 +51,7 @@ fn verb_needs(state: &PipelineState, command: &PipelineCommand, verb: &Verb, pla
             }
             needs
         }
-        Verb::Approve { environment, .. } => approve::needs(state, command, environment, facts),
+        Verb::Approve { environment, sha, .. } => approve::needs(state, command, (environment, sha.as_deref()), facts),
         Verb::Plan(inner) => verb_needs(state, command, inner, plan, facts),
         Verb::Help
         | Verb::Status

@@ -442,25 +442,48 @@ impl PipelineState {
         self.environment(name)?.live.as_ref()
     }
 
-    /// The release that is next to start in an environment.
+    /// The release that is next to start in an environment: a rollback before all, then what somebody asked for, then the
+    /// oldest delivery. The revert for which a rollout pauses goes before what somebody asked for once it needs no more
+    /// than an approval.
     pub fn candidate(&self, name: &EnvironmentName) -> Option<(&Release, &Stage)> {
-        self.line(name).into_iter().next()
+        let first = self.line(name).into_iter().next();
+        let ready = |(release, stage): &(&Release, &Stage)| {
+            let met = |c: &gate::Condition| c.met || matches!(c.gate, GateName::Order | GateName::Approval);
+            stage.conditions.iter().all(met) && content::comes_after(self, release, stage) == Some(true)
+        };
+        self.overtaking(name).filter(ready).or(first)
     }
 
-    /// What waits for an environment, each in its turn: a rollback before all, then the revert for which a rollout pauses,
-    /// then what somebody asked for, then deliveries, oldest first.
+    /// What waits for an environment in the order in which it was asked for.
     fn line(&self, name: &EnvironmentName) -> Vec<(&Release, &Stage)> {
         let mut waiting = self.waiting(name);
-        // A later one would bring this one as well.
-        let first = waiting.iter().find(|(release, _)| matches!(release.purpose, Purpose::Delivery));
-        let mends = first.filter(|(release, _)| content::mends(self, release, name)).map(|(release, _)| release.number);
         waiting.sort_by_key(|(release, _)| match release.purpose {
             Purpose::Rollback { .. } => 0,
-            Purpose::Delivery if mends == Some(release.number) => 1,
-            Purpose::Requested { .. } => 2,
-            Purpose::Delivery => 3,
+            Purpose::Requested { .. } => 1,
+            Purpose::Delivery => 2,
         });
         waiting
+    }
+
+    /// The delivery for which a rollout pauses that was reverted, behind a commit that somebody asked for and that may not
+    /// hold the revert.
+    pub fn overtaking(&self, name: &EnvironmentName) -> Option<(&Release, &Stage)> {
+        let line = self.line(name);
+        let (asked, _) = line.first().filter(|(first, _)| matches!(first.purpose, Purpose::Requested { .. }))?;
+        let (release, stage) = *line.iter().find(|(release, _)| matches!(release.purpose, Purpose::Delivery))?;
+        let holds_it = content::delivery_of(self, asked).is_some_and(|place| place >= release.number);
+        (!holds_it && content::mends(self, release, name)).then_some((release, stage))
+    }
+
+    /// Since when people can know that a release is the one to decide of; `waits` is since when it waits.
+    pub fn decided_since(&self, number: ReleaseNumber, name: &EnvironmentName, waits: Timestamp) -> Timestamp {
+        if self.overtaking(name).is_none_or(|(release, _)| release.number != number) {
+            return waits;
+        }
+        match self.rolling(name).and_then(|(_, stage)| stage.rollout()).map(|rollout| &rollout.phase) {
+            Some(StepPhase::Between { since }) => waits.max(*since),
+            _ => waits,
+        }
     }
 
     /// Every release that waits for an environment, oldest first.
@@ -475,11 +498,11 @@ impl PipelineState {
         self.in_phase(name, |phase| matches!(phase, StagePhase::Rolling(_)))
     }
 
-    /// The rollout that pauses in an environment and that people can let go on; not one that was reverted when something
-    /// waits to end it: then their word is about that.
+    /// The rollout that pauses in an environment and that people can let go on: not one that was reverted while something
+    /// waits to end it.
     pub fn paused(&self, name: &EnvironmentName) -> Option<(&Release, &Stage)> {
-        let ends = |(first, _): (&Release, &Stage)| content::mends(self, first, name);
-        self.rolling(name).filter(|(_, stage)| stage.is_paused() && !self.candidate(name).is_some_and(ends))
+        let ends = |(release, _): &(&Release, &Stage)| content::mends(self, release, name);
+        self.rolling(name).filter(|(_, stage)| stage.is_paused() && !self.waiting(name).iter().any(ends))
     }
 
     fn in_phase(&self, name: &EnvironmentName, wanted: impl Fn(&StagePhase) -> bool) -> Option<(&Release, &Stage)> {

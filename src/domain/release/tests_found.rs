@@ -2,12 +2,12 @@
 
 use super::tests::*;
 use super::tests_blocks::{deploy, freeze};
-use super::tests_people::override_gate;
+use super::tests_people::{override_gate, written};
 use super::*;
 use crate::domain::chatops::Verb;
 use crate::domain::event::{Event, PipelineCommand, Reverted, Signal};
 use crate::domain::facts::{Permission, RunStatus};
-use crate::domain::policy::{Portion, Requirement};
+use crate::domain::policy::{Portion, Requirement, Supersede};
 
 fn with(change: impl FnOnce(&mut Stage1)) -> Stage1 {
     let mut stage = Stage1::new();
@@ -114,14 +114,11 @@ fn a_revert_for_which_a_rollout_pauses_goes_before_what_somebody_asked_for() {
 
 #[test]
 fn an_approval_is_for_the_revert_for_which_a_rollout_pauses() {
-    let (mut stage, ends) = half_way(|_| {});
-    approved_by(&mut stage, Some(managers()));
-    stage.merge_as(reverting(9, 7)).run(RunStatus::Succeeded);
-    stage.command("linus", deploy(5, production()));
-    // Its own next step waits for one as well, and for nothing.
-    stage.state.stage_mut(ReleaseNumber(1), &production()).expect("a stage").policy.approval = Some(managers());
-    stage.play(ends);
-    assert!(matches!(phase(&stage, 1, "production"), StagePhase::Rolling(_)), "{}", stage.status());
+    let mut stage = both_wait(5, |stage| {
+        // Its own next step waits for one as well, and for nothing.
+        let first = stage.state.stage_mut(ReleaseNumber(1), &production()).expect("a stage");
+        first.policy.approval = Some(managers());
+    });
     stage.approve("grace");
     assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(2) });
     assert!(matches!(phase(&stage, 2, "production"), StagePhase::Rolling(_)), "{}", stage.status());
@@ -141,6 +138,74 @@ fn a_rollout_that_was_reverted_gives_way_to_what_somebody_asked_for_while_the_re
 }
 
 #[test]
+fn what_somebody_asked_for_and_nothing_keeps_goes_before_the_revert_which_follows() {
+    let (mut stage, ends) = half_way(|_| {});
+    stage.merge_as(reverting(9, 7)).run(RunStatus::Succeeded);
+    stage.command("linus", deploy(7, production()));
+    stage.play(ends);
+    assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(3) });
+    assert!(stage.state.releases[&ReleaseNumber(3)].changes.is_empty(), "it may not hold what was begun");
+    stage.run(RunStatus::Succeeded).obey().end(RunStatus::Succeeded);
+    assert_eq!(stage.live("production"), Some(3));
+    assert!(matches!(phase(&stage, 2, "production"), StagePhase::Rolling(_)), "{}", stage.status());
+}
+
+/// A rollout pauses for the revert, release 2, and what somebody asked for, release 3, waits: both for an approval.
+fn both_wait(asked: u64, meanwhile: impl FnOnce(&mut Stage1)) -> Stage1 {
+    let (mut stage, ends) = half_way(|_| {});
+    approved_by(&mut stage, Some(managers()));
+    stage.merge_as(reverting(9, 7)).run(RunStatus::Succeeded);
+    stage.command("linus", deploy(asked, production()));
+    meanwhile(&mut stage);
+    stage.play(ends);
+    assert!(matches!(phase(&stage, 1, "production"), StagePhase::Rolling(_)), "{}", stage.status());
+    stage
+}
+
+#[test]
+fn an_approval_that_names_what_somebody_asked_for_is_not_for_the_revert() {
+    let mut stage = both_wait(5, |_| {});
+    let named = Some(sha(5).to_string());
+    stage.command("grace", Verb::Approve { environment: production(), sha: named, service: None });
+    assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(3) });
+    assert!(matches!(phase(&stage, 2, "production"), StagePhase::Waiting { .. }), "{}", stage.status());
+}
+
+#[test]
+fn an_approval_from_before_the_pause_is_not_for_the_revert() {
+    let mut before = Timestamp(0);
+    let mut stage = both_wait(5, |stage| {
+        before = stage.now;
+        stage.now = stage.now.plus(Span::seconds(60));
+    });
+    let verb = Verb::Approve { environment: production(), sha: None, service: None };
+    let refused = written(&mut stage, "grace", before, verb);
+    assert!(refused.contains("changed after this was written: it is now release 2"), "{refused}");
+    let override_it = override_gate(GateName::Approval, None);
+    let refused = written(&mut stage, "marge", before, override_it);
+    assert!(refused.contains("Release 2 came after this was written"), "{refused}");
+    assert!(matches!(phase(&stage, 1, "production"), StagePhase::Rolling(_)), "{}", stage.status());
+}
+
+#[test]
+fn an_approval_is_for_what_somebody_asked_for_while_more_than_that_keeps_the_revert() {
+    let mut stage = both_wait(5, |_| {});
+    stage.command("ada", freeze(Some(production())));
+    let answer = stage.command("grace", Verb::Approve { environment: production(), sha: None, service: None });
+    assert!(answer.contains("approved release 3"), "{answer}");
+}
+
+#[test]
+fn what_somebody_asked_for_of_the_revert_itself_is_the_one_to_approve() {
+    let mut stage = both_wait(9, |_| {});
+    stage.approve("grace");
+    assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(3) });
+    stage.run(RunStatus::Succeeded).obey().end(RunStatus::Succeeded);
+    assert_eq!(stage.live("production"), Some(3));
+    assert!(matches!(phase(&stage, 2, "production"), StagePhase::Succeeded { .. }), "{}", stage.status());
+}
+
+#[test]
 fn a_rollout_that_was_reverted_gives_way_to_no_delivery_out_of_its_turn() {
     let (mut stage, ends) = half_way(|stage| stage.plan.pipeline.max_changes = Some(1));
     approved_by(&mut stage, Some(managers()));
@@ -154,6 +219,43 @@ fn a_rollout_that_was_reverted_gives_way_to_no_delivery_out_of_its_turn() {
     }
     stage.approve("grace");
     assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(2) });
+}
+
+#[test]
+fn what_a_rollout_gives_way_to_starts_once_that_can_be_stopped() {
+    let mut stage = with(|stage| stage.plan.pipeline.environments[0].supersede = Supersede::Abort);
+    stage.merge(7, "ada").merge(8, "ada");
+    // Its deployment is being made on GitHub just now.
+    assert!(
+        stage.state.rolling(&EnvironmentName::new("staging")).is_some_and(|(release, _)| release.number.0 == 1),
+        "{}",
+        stage.status()
+    );
+    assert!(matches!(phase(&stage, 2, "staging"), StagePhase::Waiting { .. }), "{}", stage.status());
+    stage.obey();
+    assert_eq!(phase(&stage, 1, "staging"), StagePhase::Superseded { by: ReleaseNumber(2) });
+    assert!(matches!(phase(&stage, 2, "staging"), StagePhase::Rolling(_)), "{}", stage.status());
+}
+
+#[test]
+fn a_rollout_gives_way_to_a_newer_release_only_once_that_could_start() {
+    let (mut stage, _) = half_way(|stage| stage.plan.pipeline.environments[1].supersede = Supersede::Abort);
+    approved_by(&mut stage, Some(managers()));
+    stage.merge(8, "ada").run(RunStatus::Succeeded);
+    assert!(matches!(phase(&stage, 1, "production"), StagePhase::Rolling(_)), "{}", stage.status());
+    stage.approve("grace");
+    assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(2) });
+    assert!(matches!(phase(&stage, 2, "production"), StagePhase::Rolling(_)), "{}", stage.status());
+}
+
+#[test]
+fn a_rollout_that_nobody_reverted_does_not_give_way_to_what_somebody_asks_for() {
+    let (mut stage, ends) = half_way(|stage| stage.plan.pipeline.environments[1].supersede = Supersede::Abort);
+    stage.command("linus", deploy(5, production()));
+    assert!(matches!(phase(&stage, 1, "production"), StagePhase::Rolling(_)), "{}", stage.status());
+    stage.command("ada", freeze(Some(production())));
+    stage.play(ends);
+    assert!(matches!(phase(&stage, 1, "production"), StagePhase::Rolling(_)), "{}", stage.status());
 }
 
 #[test]

@@ -17,10 +17,10 @@ const LISTS_LAG: Span = Span::minutes(2);
 pub(super) fn needs(
     state: &PipelineState,
     command: &PipelineCommand,
-    environment: &EnvironmentName,
+    (environment, sha): (&EnvironmentName, Option<&str>),
     facts: &Facts,
 ) -> Vec<Need> {
-    let Some((release, stage)) = awaiting(state, environment) else { return Vec::new() };
+    let Some((release, stage)) = awaiting(state, environment, sha) else { return Vec::new() };
     let Some(requirement) = &stage.policy.approval else { return Vec::new() };
     let teams = requirement.teams.iter();
     let mut needs: Vec<Need> =
@@ -32,8 +32,21 @@ pub(super) fn needs(
     needs
 }
 
-/// The release that an approval is for: the rollout that pauses for one before its next step, else the candidate.
-fn awaiting<'a>(state: &'a PipelineState, environment: &EnvironmentName) -> Option<(&'a Release, &'a Stage)> {
+/// The release that an approval is for: the rollout that pauses for one before its next step, else the candidate. What
+/// somebody asked for and a revert goes before is meant where its commit is named.
+fn awaiting<'a>(
+    state: &'a PipelineState,
+    environment: &EnvironmentName,
+    sha: Option<&str>,
+) -> Option<(&'a Release, &'a Stage)> {
+    let named = |(release, _): &(&Release, &Stage)| {
+        matches!(release.purpose, Purpose::Requested { .. }) && sha.is_some_and(|named| names_sha(named, &release.sha))
+    };
+    if state.overtaking(environment).is_some()
+        && let Some(asked) = state.waiting(environment).into_iter().find(named)
+    {
+        return Some(asked);
+    }
     let pauses =
         |(_, stage): &(&Release, &Stage)| stage.conditions.iter().any(|c| c.gate == GateName::Approval && !c.met);
     let paused = state.paused(environment).filter(|(release, _)| !release.is_rollback()).filter(pauses);
@@ -48,7 +61,7 @@ pub(super) fn approve(
     sha: Option<&str>,
     now: Timestamp,
 ) -> Outcome {
-    let Some((release, stage)) = awaiting(state, environment) else {
+    let Some((release, stage)) = awaiting(state, environment, sha) else {
         return Err(format!("No release waits for {}.", code(environment.as_str())));
     };
     let environment = stage.policy.name.clone();
@@ -64,7 +77,7 @@ pub(super) fn approve(
         ));
     }
     let since = match &stage.phase {
-        StagePhase::Waiting { since } => *since,
+        StagePhase::Waiting { since } => state.decided_since(number, &environment, *since),
         StagePhase::Rolling(rollout) => rollout.started_at,
         StagePhase::Ahead
         | StagePhase::Succeeded { .. }
@@ -95,7 +108,7 @@ pub(super) fn approve(
         stage.approvals.retain(|a| a.by != approval.by);
         stage.approvals.push(approval);
     }
-    let Some((release, stage)) = awaiting(state, &environment) else {
+    let Some((release, stage)) = awaiting(state, &environment, sha) else {
         return Err(format!("No release waits for {shown}."));
     };
     let (given, wanted) = (approvers(state, release, stage).len(), approvals_wanted(state, release, stage));

@@ -15,7 +15,9 @@ use plimsoll::domain::chatops;
 use plimsoll::domain::ids::*;
 use plimsoll::domain::policy::GateName;
 use plimsoll::domain::release::breakglass::issue_key;
-use plimsoll::domain::release::{BlockKind, PipelineState, Purpose, Release, Rollout, StagePhase, StepPhase, gate};
+use plimsoll::domain::release::{
+    BlockKind, PipelineState, Purpose, Release, Rollout, Stage, StagePhase, StepPhase, content, gate,
+};
 use plimsoll::domain::state::State;
 use plimsoll::engine::ports::Store;
 use plimsoll::sandbox::model::PullState;
@@ -75,12 +77,17 @@ fn queues_go_on(scene: &mut Scene, state: &PipelineState) {
             let story = format!("release {} of {} in {name} waits at {unmet:?}", release.number, state.service);
             scene.broke(QUEUE_GOES_ON, story);
         }
-        // A pause that nobody can end: the release waits for one that waits for it.
-        let stuck = gates::is_between(stage) && kept.is_empty() && unmet.iter().all(|gate| *gate == GateName::Reverted);
+        // A pause that nobody can end: the release waits for one that waits for it. A delivery further back has its turn
+        // after the one before it.
+        let stuck = gates::is_between(stage) && unmet.contains(&GateName::Reverted);
+        let waits = |theirs: &Stage| theirs.policy.name == *name && matches!(theirs.phase, StagePhase::Waiting { .. });
+        let is_delivery = |other: &Release| matches!(other.purpose, Purpose::Delivery);
+        let first = stages(state).find(|(other, theirs)| is_delivery(other) && waits(theirs)).map(|(r, _)| r.number);
         let waiting = stages(state).any(|(other, theirs)| {
-            theirs.policy.name == *name
+            waits(theirs)
                 && other.number > release.number
-                && matches!(theirs.phase, StagePhase::Waiting { .. })
+                && (!is_delivery(other) || first == Some(other.number))
+                && content::comes_after(state, other, theirs) == Some(true)
                 && theirs.conditions.iter().all(|c| c.met || c.gate == GateName::Order)
         });
         if stuck && waiting {
