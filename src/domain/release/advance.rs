@@ -418,8 +418,10 @@ fn give_way(state: &mut PipelineState, name: &EnvironmentName, now: Timestamp, s
     let Some((rolling, _)) = state.rolling(name).filter(gives_way) else { return };
     let Some(newer) = taker(state, rolling, name, now) else { return };
     let (by, old) = (newer.number, rolling.number);
-    // What somebody asked for may be of a commit that does not hold what was begun.
-    let carried = if is_delivery(newer) { rolling.changes.clone() } else { Vec::new() };
+    // What is live already was not judged as part of it; what somebody asked for may not hold what was begun.
+    let new: Vec<PullNumber> = content::new_changes(state, rolling, name).iter().map(|change| change.pull).collect();
+    let goes_along = |change: &&Change| is_delivery(newer) && new.contains(&change.pull);
+    let carried: Vec<Change> = rolling.changes.iter().filter(goes_along).cloned().collect();
     abort(state, name, &Stop::Superseded { by }, now, said);
     bring_along(state, by, carried);
     said.notes.push(format!("release {old} gives way to {by} in {name}"));

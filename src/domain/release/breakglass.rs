@@ -35,13 +35,13 @@ pub fn break_gate(
             let is_closed = |(release, stage): &(&Release, &Stage)| {
                 conditions(state, release, stage, now).iter().any(|c| c.gate == gate && !c.met)
             };
-            let first = state.overtaking(&known.name).filter(is_closed).or_else(|| state.paused(&known.name));
-            let (release, stage) = first.or_else(|| state.candidate(&known.name))?;
-            let since = match &stage.phase {
-                StagePhase::Waiting { since } => state.decided_since(release.number, &known.name, *since),
-                _ => release.created_at,
-            };
-            is_closed(&(release, stage)).then(|| (release.number, known.name.clone(), release.sha.clone(), since))
+            let overtaking = state.overtaking(&known.name).filter(|(mends, _)| is_closed(mends));
+            // Before the pause what somebody asked for was meant.
+            let (overtaking, pause) = overtaking.map_or((None, Timestamp(0)), |(mends, since)| (Some(mends), since));
+            let found = overtaking.or_else(|| state.paused(&known.name)).or_else(|| state.candidate(&known.name));
+            let (release, stage) = found.filter(is_closed)?;
+            let since = if let StagePhase::Waiting { since } = &stage.phase { *since } else { release.created_at };
+            Some((release.number, known.name.clone(), release.sha.clone(), since.max(pause)))
         })
         .collect();
     let (number, environment, sha) = match waiting.as_slice() {

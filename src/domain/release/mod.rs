@@ -443,18 +443,12 @@ impl PipelineState {
     }
 
     /// The release that is next to start in an environment: a rollback before all, then what somebody asked for, then the
-    /// oldest delivery. The revert for which a rollout pauses goes before what somebody asked for once it needs no more
-    /// than an approval.
+    /// oldest delivery.
     pub fn candidate(&self, name: &EnvironmentName) -> Option<(&Release, &Stage)> {
-        let first = self.line(name).into_iter().next();
-        let ready = |(release, stage): &(&Release, &Stage)| {
-            let met = |c: &gate::Condition| c.met || matches!(c.gate, GateName::Order | GateName::Approval);
-            stage.conditions.iter().all(met) && content::comes_after(self, release, stage) == Some(true)
-        };
-        self.overtaking(name).filter(ready).or(first)
+        self.line(name).into_iter().next()
     }
 
-    /// What waits for an environment in the order in which it was asked for.
+    /// What waits for an environment, each in its turn.
     fn line(&self, name: &EnvironmentName) -> Vec<(&Release, &Stage)> {
         let mut waiting = self.waiting(name);
         waiting.sort_by_key(|(release, _)| match release.purpose {
@@ -465,25 +459,15 @@ impl PipelineState {
         waiting
     }
 
-    /// The delivery for which a rollout pauses that was reverted, behind a commit that somebody asked for and that may not
-    /// hold the revert.
-    pub fn overtaking(&self, name: &EnvironmentName) -> Option<(&Release, &Stage)> {
+    /// The delivery for which a rollout pauses that was reverted, and since when it does, where another commit that somebody
+    /// asked for waits before it: whichever of the two can start goes.
+    pub fn overtaking(&self, name: &EnvironmentName) -> Option<((&Release, &Stage), Timestamp)> {
+        let StepPhase::Between { since } = self.rolling(name)?.1.rollout()?.phase else { return None };
         let line = self.line(name);
         let (asked, _) = line.first().filter(|(first, _)| matches!(first.purpose, Purpose::Requested { .. }))?;
         let (release, stage) = *line.iter().find(|(release, _)| matches!(release.purpose, Purpose::Delivery))?;
-        let holds_it = content::delivery_of(self, asked).is_some_and(|place| place >= release.number);
-        (!holds_it && content::mends(self, release, name)).then_some((release, stage))
-    }
-
-    /// Since when people can know that a release is the one to decide of; `waits` is since when it waits.
-    pub fn decided_since(&self, number: ReleaseNumber, name: &EnvironmentName, waits: Timestamp) -> Timestamp {
-        if self.overtaking(name).is_none_or(|(release, _)| release.number != number) {
-            return waits;
-        }
-        match self.rolling(name).and_then(|(_, stage)| stage.rollout()).map(|rollout| &rollout.phase) {
-            Some(StepPhase::Between { since }) => waits.max(*since),
-            _ => waits,
-        }
+        let mends = asked.sha != release.sha && content::mends(self, release, name);
+        mends.then_some(((release, stage), since))
     }
 
     /// Every release that waits for an environment, oldest first.

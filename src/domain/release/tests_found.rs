@@ -113,15 +113,21 @@ fn a_revert_for_which_a_rollout_pauses_goes_before_what_somebody_asked_for() {
 }
 
 #[test]
-fn an_approval_is_for_the_revert_for_which_a_rollout_pauses() {
-    let mut stage = both_wait(5, |stage| {
-        // Its own next step waits for one as well, and for nothing.
-        let first = stage.state.stage_mut(ReleaseNumber(1), &production()).expect("a stage");
-        first.policy.approval = Some(managers());
-    });
-    stage.approve("grace");
-    assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(2) });
-    assert!(matches!(phase(&stage, 2, "production"), StagePhase::Rolling(_)), "{}", stage.status());
+fn an_approval_says_whether_it_is_for_the_revert_or_for_what_somebody_asked_for() {
+    for (pull, taker) in [(9, 2), (5, 3)] {
+        let mut stage = both_wait(5, |stage| {
+            // Its own next step waits for one as well, and for nothing.
+            let first = stage.state.stage_mut(ReleaseNumber(1), &production()).expect("a stage");
+            first.policy.approval = Some(managers());
+        });
+        let approve = |sha| Verb::Approve { environment: production(), sha, service: None };
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(stage.command("grace", approve(None)), @"⛔ Two releases wait for `production`: `/plimsoll approve production 0000000000000000000000000000000000000009` is for release 2, the revert for which a rollout pauses, and `/plimsoll approve production 0000000000000000000000000000000000000005` for release 3, which somebody asked for. Nothing was changed.");
+        }
+        stage.command("grace", approve(Some(sha(pull).to_string())));
+        assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(taker) });
+        assert!(matches!(phase(&stage, taker, "production"), StagePhase::Rolling(_)), "{}", stage.status());
+    }
 }
 
 #[test]
@@ -163,40 +169,34 @@ fn both_wait(asked: u64, meanwhile: impl FnOnce(&mut Stage1)) -> Stage1 {
 }
 
 #[test]
-fn an_approval_that_names_what_somebody_asked_for_is_not_for_the_revert() {
-    let mut stage = both_wait(5, |_| {});
-    let named = Some(sha(5).to_string());
-    stage.command("grace", Verb::Approve { environment: production(), sha: named, service: None });
-    assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(3) });
-    assert!(matches!(phase(&stage, 2, "production"), StagePhase::Waiting { .. }), "{}", stage.status());
-}
-
-#[test]
-fn an_approval_from_before_the_pause_is_not_for_the_revert() {
+fn an_override_from_before_the_pause_is_not_for_the_revert() {
     let mut before = Timestamp(0);
     let mut stage = both_wait(5, |stage| {
         before = stage.now;
         stage.now = stage.now.plus(Span::seconds(60));
     });
-    let verb = Verb::Approve { environment: production(), sha: None, service: None };
-    let refused = written(&mut stage, "grace", before, verb);
-    assert!(refused.contains("changed after this was written: it is now release 2"), "{refused}");
-    let override_it = override_gate(GateName::Approval, None);
-    let refused = written(&mut stage, "marge", before, override_it);
+    let refused = written(&mut stage, "marge", before, override_gate(GateName::Approval, None));
     assert!(refused.contains("Release 2 came after this was written"), "{refused}");
+    let answer = stage.command("marge", override_gate(GateName::Approval, None));
+    assert!(answer.contains("overridden for release 2"), "{answer}");
+    assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(2) });
+}
+
+#[test]
+fn an_override_is_for_what_somebody_asked_for_where_nothing_of_that_keeps_the_revert() {
+    let (mut stage, ends) = half_way(|_| {});
+    stage.merge_as(reverting(9, 7)).run(RunStatus::Succeeded);
+    approved_by(&mut stage, Some(managers()));
+    stage.command("linus", deploy(5, production()));
+    stage.command("ada", freeze(Some(production())));
+    stage.play(ends);
+    let answer = stage.command("marge", override_gate(GateName::Approval, None));
+    assert!(answer.contains("overridden for release 3"), "{answer}");
     assert!(matches!(phase(&stage, 1, "production"), StagePhase::Rolling(_)), "{}", stage.status());
 }
 
 #[test]
-fn an_approval_is_for_what_somebody_asked_for_while_more_than_that_keeps_the_revert() {
-    let mut stage = both_wait(5, |_| {});
-    stage.command("ada", freeze(Some(production())));
-    let answer = stage.command("grace", Verb::Approve { environment: production(), sha: None, service: None });
-    assert!(answer.contains("approved release 3"), "{answer}");
-}
-
-#[test]
-fn what_somebody_asked_for_of_the_revert_itself_is_the_one_to_approve() {
+fn what_somebody_asked_for_of_the_revert_itself_is_no_other_commit() {
     let mut stage = both_wait(9, |_| {});
     stage.approve("grace");
     assert_eq!(phase(&stage, 1, "production"), StagePhase::Superseded { by: ReleaseNumber(3) });

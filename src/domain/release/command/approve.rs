@@ -32,25 +32,41 @@ pub(super) fn needs(
     needs
 }
 
-/// The release that an approval is for: the rollout that pauses for one before its next step, else the candidate. What
-/// somebody asked for and a revert goes before is meant where its commit is named.
+/// The release that an approval is for: the rollout that pauses for one before its next step, else the candidate. The
+/// revert for which a rollout pauses is meant where its commit is named.
 fn awaiting<'a>(
     state: &'a PipelineState,
     environment: &EnvironmentName,
     sha: Option<&str>,
 ) -> Option<(&'a Release, &'a Stage)> {
-    let named = |(release, _): &(&Release, &Stage)| {
-        matches!(release.purpose, Purpose::Requested { .. }) && sha.is_some_and(|named| names_sha(named, &release.sha))
-    };
-    if state.overtaking(environment).is_some()
-        && let Some(asked) = state.waiting(environment).into_iter().find(named)
-    {
-        return Some(asked);
-    }
     let pauses =
         |(_, stage): &(&Release, &Stage)| stage.conditions.iter().any(|c| c.gate == GateName::Approval && !c.met);
     let paused = state.paused(environment).filter(|(release, _)| !release.is_rollback()).filter(pauses);
-    paused.or_else(|| state.candidate(environment).filter(|(release, _)| !release.is_rollback()))
+    let named = |(mends, _): &(&Release, &Stage)| sha.is_some_and(|named| names_sha(named, &mends.sha));
+    let mends = state.overtaking(environment).map(|(mends, _)| mends).filter(named);
+    let first = || state.candidate(environment).filter(|(release, _)| !release.is_rollback());
+    mends.or(paused).or_else(first)
+}
+
+/// # Errors
+///
+/// Which two can be meant, and how to say so.
+fn only_one(
+    state: &PipelineState,
+    environment: &EnvironmentName,
+    asked: &Release,
+    sha: Option<&str>,
+) -> Result<(), String> {
+    let Some(((mends, _), _)) = state.overtaking(environment).filter(|_| sha.is_none()) else { return Ok(()) };
+    let command = |release: &Release| code(&format!("/plimsoll approve {environment} {}", release.sha));
+    Err(format!(
+        "Two releases wait for {}: {} is for release {}, the revert for which a rollout pauses, and {} for release {}, which somebody asked for.",
+        code(environment.as_str()),
+        command(mends),
+        mends.number,
+        command(asked),
+        asked.number,
+    ))
 }
 
 pub(super) fn approve(
@@ -65,6 +81,7 @@ pub(super) fn approve(
         return Err(format!("No release waits for {}.", code(environment.as_str())));
     };
     let environment = stage.policy.name.clone();
+    only_one(state, &environment, release, sha)?;
     let shown = code(environment.as_str());
     let (number, short) = (release.number, code(release.sha.short()));
     let Some(requirement) = stage.policy.approval.clone() else {
@@ -77,7 +94,7 @@ pub(super) fn approve(
         ));
     }
     let since = match &stage.phase {
-        StagePhase::Waiting { since } => state.decided_since(number, &environment, *since),
+        StagePhase::Waiting { since } => *since,
         StagePhase::Rolling(rollout) => rollout.started_at,
         StagePhase::Ahead
         | StagePhase::Succeeded { .. }
