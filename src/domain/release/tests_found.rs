@@ -259,6 +259,73 @@ fn a_rollout_that_nobody_reverted_does_not_give_way_to_what_somebody_asks_for() 
 }
 
 #[test]
+fn a_rollout_that_was_reverted_gives_way_once_the_revert_was_compared_with_what_somebody_brought() {
+    let mut stage = with(|stage| {
+        stage.plan.pipeline.environments[1].rollout = vec![Portion::Percent(50), Portion::Percent(100)];
+    });
+    stage.command("linus", deploy(5, production()));
+    stage.run(RunStatus::Succeeded).obey().end(RunStatus::Succeeded);
+    stage.merge(7, "ada").run(RunStatus::Succeeded).wait(Span::seconds(2)).obey().obey();
+    let ends = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
+    stage.merge_as(reverting(9, 7)).obey().obey();
+    let staged = run_snapshot(stage.next_id, RunStatus::Succeeded, "");
+    stage.play(Event::RunChanged { run: ends }).play(Event::RunChanged { run: staged });
+    assert!(matches!(phase(&stage, 3, "production"), StagePhase::Waiting { .. }), "{}", stage.status());
+    assert!(matches!(phase(&stage, 2, "production"), StagePhase::Rolling(_)), "{}", stage.status());
+    stage.wait(Span::seconds(2));
+    assert_eq!(phase(&stage, 2, "production"), StagePhase::Superseded { by: ReleaseNumber(3) });
+    assert!(matches!(phase(&stage, 3, "production"), StagePhase::Rolling(_)), "{}", stage.status());
+}
+
+#[test]
+fn what_a_rollout_gives_way_to_does_not_take_over_what_is_live() {
+    let mut stage = with(|stage| stage.plan.pipeline.environments[1].supersede = Supersede::Abort);
+    stage.merge(7, "ada").merge(8, "ada").merge(9, "ada");
+    let changes = |stage: &Stage1, release| -> Vec<u64> {
+        stage.state.releases[&ReleaseNumber(release)].changes.iter().map(|change| change.pull.0).collect()
+    };
+    assert_eq!(changes(&stage, 3), [8, 9], "it took the place of the second in staging");
+    stage.run(RunStatus::Failed);
+    stage.command("linus", deploy(8, production()));
+    stage.run(RunStatus::Succeeded);
+    stage.command("ada", Verb::Resume { environment: Some(EnvironmentName::new("staging")), service: None });
+    stage.run(RunStatus::Succeeded).obey().obey();
+    stage.merge(10, "ada").run(RunStatus::Succeeded);
+    assert_eq!(phase(&stage, 3, "production"), StagePhase::Superseded { by: ReleaseNumber(5) });
+    assert_eq!(changes(&stage, 5), [9, 10]);
+}
+
+#[test]
+fn an_approval_names_no_commit_where_a_rollout_pauses_for_no_revert() {
+    for (pull, reverts) in [(8, 6), (9, 7)] {
+        let (mut stage, ends) = half_way(|_| {});
+        approved_by(&mut stage, Some(managers()));
+        stage.merge(8, "ada").run(RunStatus::Succeeded);
+        if pull == 9 {
+            // It is in staging, and what waits for production brings the culprit as well.
+            stage.merge_as(reverting(pull, reverts)).obey().obey();
+        } else {
+            stage.command("ada", Verb::Lock { environment: production(), service: None, lasts: None, reason: None });
+        }
+        stage.command("linus", deploy(5, production()));
+        stage.play(ends);
+        assert!(matches!(phase(&stage, 1, "production"), StagePhase::Rolling(_)), "{}", stage.status());
+        let verb = Verb::Approve { environment: production(), sha: None, service: None };
+        let answer = stage.command("grace", verb);
+        assert!(answer.contains("approved release"), "{answer}");
+    }
+}
+
+#[test]
+fn an_override_is_for_what_waits_while_a_rollout_does_not_pause() {
+    let (mut stage, _) = half_way(|_| {});
+    stage.merge(8, "ada").run(RunStatus::Succeeded);
+    stage.command("ada", freeze(Some(production())));
+    let answer = stage.command("marge", override_gate(GateName::Freeze, None));
+    assert!(answer.contains("overridden for release 2"), "{answer}");
+}
+
+#[test]
 fn an_override_is_for_the_revert_and_not_for_the_rollout_that_pauses_for_it() {
     let (mut stage, ends) = half_way(|_| {});
     stage.merge_as(reverting(9, 7)).run(RunStatus::Succeeded);
